@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Keys: the store header and its slots, purpose keys, and wrapping of bucket keys and data keys.
+ *
+ * encryption.md §1 is the source of every rule and byte here. Nothing in this room does policy. All secrets live in
+ * struct secret (util/secret.h: locked, wiped). Functions return 0 or a negative errno and fill the reason. */
+#ifndef HOLDFS_KMS_KMS_H
+#define HOLDFS_KMS_KMS_H
+
+#include "util/reason.h"
+#include "util/secret.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum slot_kind { SLOT_PASSPHRASE = 1, SLOT_KEYFILE = 2, SLOT_CREDENTIAL = 3, SLOT_RECOVERY = 4, SLOT_KMS = 5 };
+
+/* What a person gave to open a slot, before any derivation. */
+struct unlock {
+    enum slot_kind kind;
+    struct secret *secret; /* owned by the caller; bytes as typed without the newline, file bytes, or 32 recovery bytes */
+};
+
+/* Reads and checks a secret from where the option says (length limits, file modes; encryption.md §1.1 table).
+ * path "-" is stdin (passphrase only). The caller frees ret->secret. */
+int unlock_from_file(enum slot_kind kind, const char *path, struct unlock *ret, struct reason *reason);
+int unlock_from_credential(const char *name, struct unlock *ret, struct reason *reason);
+/* Asks on the terminal without echo; `twice` for a new one. */
+int unlock_ask(enum slot_kind kind, const char *prompt, bool twice, struct unlock *ret, struct reason *reason);
+
+/* Recovery code: 32 bytes <-> 11 groups of 5 (66 characters with the terminating zero). */
+void recovery_code_format(const uint8_t secret[32], char out[66]);
+int recovery_code_parse(const char *text, uint8_t out[32], struct reason *reason); /* -EINVAL "mistyped" */
+
+/* ---- the store header ---- */
+
+struct store_keys; /* M and what follows from it; one per open store */
+
+struct store_header_params {
+    uint8_t store_id[16];
+    uint32_t page_size_bytes;
+    const struct unlock *unlock; /* the first slot */
+    unsigned scrypt_log_n;       /* 14..20; default 17 */
+    bool recovery;               /* also make a recovery slot */
+};
+/* Makes M, header and twin in dir. ret_recovery: the recovery secret (32 bytes) when asked for; wiped by the caller. */
+int store_header_create(const char *dir, const struct store_header_params *params, struct store_keys **ret,
+                        uint8_t ret_recovery[32], struct reason *reason);
+/* Opens with one secret. -EACCES "no slot opens with this key" in the same time whatever the cause; -EBADMSG "the store header has
+ * been altered". Repairs the worse of the twins unless read_only. *ret_repaired tells (for the log). */
+int store_header_open(const char *dir, const uint8_t store_id[16], const struct unlock *unlock, bool read_only,
+                      struct store_keys **ret, bool *ret_repaired, struct reason *reason);
+void store_keys_free(struct store_keys *k);
+
+uint32_t store_keys_page_size(const struct store_keys *k);
+uint32_t store_keys_page_generation(const struct store_keys *k);
+/* HKDF(M, store, "holdfs/v1/" purpose) into out; purposes: "header", "page/G", "audit", "log", "cache". */
+void store_keys_purpose(const struct store_keys *k, const char *purpose, uint8_t out[32]);
+uint64_t store_keys_epoch(const struct store_keys *k); /* the newest kek epoch */
+
+/* ---- wraps (encryption.md §1.3) ---- */
+
+struct kek_name {
+    uint8_t kek_id[16];
+    uint8_t kind; /* 1 bucket key, 2 local KMS key */
+    uint32_t version;
+    uint64_t epoch;
+    uint8_t bucket[16]; /* bucket UUID; zeros for kind 2 */
+};
+int kek_wrap(const struct store_keys *k, const struct kek_name *name, const uint8_t key[32], uint8_t out[72]);
+/* -EBADMSG when it does not open. */
+int kek_unwrap(const struct store_keys *k, const struct kek_name *name, const uint8_t wrapped[72], uint8_t out[32]);
+
+struct dek_name {
+    uint8_t bucket[16], kek_id[16];
+    uint32_t kek_version;
+    uint8_t dek_id[16];
+    uint8_t algorithm; /* 1 = AES-256-GCM frames */
+};
+struct xaes_key; /* util/xaes.h: a prepared KEK */
+int dek_wrap(const uint8_t store_id[16], const struct xaes_key *kek, const struct dek_name *name,
+             const uint8_t dek[32], uint8_t out[72]);
+int dek_unwrap(const uint8_t store_id[16], const struct xaes_key *kek, const struct dek_name *name,
+               const uint8_t wrapped[72], uint8_t out[32]);
+
+#endif
