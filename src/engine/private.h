@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * What the files of src/engine share. Nothing outside includes it.
+ *
+ * Lock order: inode.content -> engine.meta -> (leaf locks: keyring.lock, errors.lock). "M" behind a field: guarded by
+ * engine.meta; "C": by the inode's content lock; "A": atomic. */
+#ifndef HOLDFS_ENGINE_PRIVATE_H
+#define HOLDFS_ENGINE_PRIVATE_H
+
+#include "engine/engine.h"
+#include "engine/record.h"
+#include "block/block.h"
+#include "pipeline/content.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/log.h"
+#include "util/secret.h"
+#include "util/text.h"
+#include "util/xaes.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+enum versioning { VERSIONING_UNVERSIONED = 0, VERSIONING_ENABLED = 1, VERSIONING_SUSPENDED = 2 };
+enum lock_mode { LOCK_NONE = 0, LOCK_GOVERNANCE = 1, LOCK_COMPLIANCE = 2 };
+enum hold_state { HOLD_NEVER = 0, HOLD_OFF = 1, HOLD_ON = 2 };
+
+/* A bucket, in memory as in its row's body (bucket.c encodes it). M. */
+struct bucket {
+    uint32_t number;
+    char name[64];
+    uint8_t uuid[16];
+    uint64_t root_ino;
+    int64_t created_ns;
+    char account[13]; /* owner */
+    enum versioning versioning;
+    bool object_lock;
+    enum lock_mode default_mode; /* default retention, or LOCK_NONE */
+    uint32_t default_days, default_years; /* one of them */
+    int64_t settle_s;
+    int64_t orphan_keep_s; /* 0 leave nothing; INT64_MAX forever */
+    bool compress;
+    uint32_t mode_mask;
+    struct attrs tags; /* ATTR_TAG */
+    uint8_t kek_id[16];
+    uint32_t kek_version; /* newest */
+    uint64_t open_drafts;
+};
+
+/* The identity of one version, where a pointer would not live long enough. The key is owned. */
+struct version_ref {
+    uint32_t bucket;
+    uint64_t seq;
+    size_t key_len;
+    uint8_t *key;
+};
+
+/* One version's row, decoded and owned. */
+struct version {
+    uint32_t bucket;
+    uint8_t *key;
+    size_t key_len;
+    uint64_t seq;
+    uint8_t id[20];
+    int64_t publish_ns;
+    uint32_t flags; /* enum version_flags */
+    uint64_t ino;
+    enum lock_mode lock_mode;
+    int64_t lock_until_ms, lock_hold_s;
+    enum hold_state legal_hold;
+    struct record record;
+};
+void version_done(struct version *v);
+
+/* Content ready to be read: a map nobody changes, and its keys opened. Reference-counted (A). */
+struct content {
+    atomic_int refs;
+    struct extmap *map;
+    struct content_key **keys; /* map->dek_count */
+    size_t key_count;
+};
+
+struct draft; /* draft.c */
+
+/* An inode in use. Found through inode_get(); freed by inode_put() when unused (a bounded number stays cached). */
+struct inode {
+    uint64_t ino;
+    struct inode *hash_next; /* M */
+    struct inode *lru_prev, *lru_next; /* M */
+    unsigned refs;           /* M */
+    bool dir;                /* fixed */
+    bool orphan;             /* M: no name left */
+    struct bucket *bucket;   /* fixed (NULL for the mount's root) */
+    uint8_t *key;            /* M: its first name; "" for a bucket's root */
+    size_t key_len;
+    uint64_t generation;
+    uint32_t nlink;          /* M */
+    struct record record;    /* M: attributes of the current version, of the draft, or of the directory (map unused: see content) */
+    uint64_t seq;            /* M: current version's sequence under `key`; 0: none yet */
+    bool sealed_by_lock;     /* M: current version has a lock or hold: pinned attributes */
+
+    pthread_rwlock_t content_lock;
+    struct content *content; /* C: published content; NULL until first needed */
+    struct draft *draft;     /* C (pointer also read under M) */
+    atomic_uint writers;     /* A: writable handles */
+    atomic_uint handles;     /* A */
+    atomic_ullong live_size; /* A: size while a draft is open */
+    atomic_llong live_mtime_ns; /* A: last write while a draft is open; 0: none */
+};
+
+struct engine_handle {
+    struct engine *engine;
+    struct inode *inode;     /* NULL for a handle on an old version */
+    struct content *content; /* old versions: pinned */
+    uint64_t size_bytes;     /* old versions */
+    int flags;
+    uint32_t uid;
+    struct principal principal;
+    bool writable;
+};
+
+struct settle; /* settle.c: what waits to settle */
+struct compliance; /* compliance.c: the compliance clock */
+struct bypasses; /* lock.c: armed bypasses and pending half-locks */
+
+struct engine {
+    char *dir;
+    struct store_conf conf;
+    int lock_fd;
+    bool read_only, sync_close, new_bucket_unversioned;
+    int64_t settle_default_s;
+    struct store_keys *keys;
+    const struct meta_ops *meta_ops;
+    struct meta *m;
+    const struct block_ops *block_ops;
+    struct block *b;
+    struct pipeline *pipe;
+    int64_t opened_ns;
+    char *owner_text;
+
+    pthread_mutex_t meta;
+    uint64_t next_seq, next_ino; /* M */
+    struct bucket **buckets;     /* M: by number order of creation */
+    size_t bucket_count;         /* M */
+    struct inode **inodes;       /* M: hash */
+    size_t inode_count, inode_buckets; /* M */
+    struct inode lru;            /* M: sentinel, unused inodes */
+    struct record root_record;   /* M: the mount root's attributes */
+    struct settle *settle;       /* M */
+    struct compliance *clock;    /* M */
+    struct bypasses *bypasses;   /* M */
+    uint64_t durable_seq;        /* M: versions up to here survive a power cut */
+    uint64_t pins;               /* M: readers of old versions; gc looks at them */
+    struct gc_pin *pin_list;     /* M */
+
+    struct keyring *keyring;     /* keyring.c, own lock */
+    struct errors *errors;       /* errors.c, own lock */
+
+    const struct engine_watcher *watcher;
+    struct engine_watcher watcher_store;
+
+    pthread_t worker;            /* settling, clock, durable point, checkpoints, compaction */
+    bool worker_running, worker_stop; /* under worker_lock */
+    pthread_mutex_t worker_lock;
+    pthread_cond_t worker_wake;
+
+    atomic_ullong integrity_events;
+    json_t *integrity_list;      /* M: last 64, for status */
+};
+
+/* ---- engine.c, bucket.c: buckets ---- */
+struct bucket *bucket_by_number(struct engine *e, uint32_t number);              /* M; NULL */
+struct bucket *bucket_by_name(struct engine *e, const char *name, size_t len);   /* M; NULL */
+int bucket_save(struct engine *e, const struct bucket *b);                       /* M, in a transaction */
+bool bucket_name_valid(const char *name, size_t len, struct reason *reason);     /* S3's naming rules */
+
+/* ---- txn.c ---- */
+int txn_begin(struct engine *e);                 /* M */
+int txn_end(struct engine *e, int error);        /* M: commits when error >= 0, else rolls back and returns error */
+uint64_t seq_next(struct engine *e);             /* M: publish sequence */
+/* Syncs segments, then the metadata log; moves the durable point. Without M. */
+int durable_advance(struct engine *e);
+void integrity_event(struct engine *e, const char *what, const char *bucket, struct span key, const char *version_id); /* M */
+
+/* ---- inode.c ---- */
+int inode_get(struct engine *e, uint64_t ino, struct inode **ret);   /* M: referenced; -ESTALE where it is gone */
+struct inode *inode_ref(struct inode *i);                            /* M */
+void inode_put(struct engine *e, struct inode *i);                   /* M */
+void inode_attr(struct engine *e, struct inode *i, struct engine_attr *ret); /* M */
+int inode_save(struct engine *e, struct inode *i);                   /* M, txn: writes the inode row (directories: attributes too) */
+int inode_reload(struct engine *e, struct inode *i);                 /* M: attributes of what is current now */
+/* Writes the inode's record into the current version row of each of its names (objects) or its inode row (directories). M, txn. */
+int inode_record_save(struct engine *e, struct inode *i);
+/* Every name of the inode, first one first: (bucket fixed) keys owned by the caller (free each, free the array). M. */
+int inode_names(struct engine *e, struct inode *i, struct version_ref **ret, size_t *ret_count);
+void version_refs_free(struct version_ref *refs, size_t count);
+
+/* ---- version.c: rows of versions ---- */
+int version_load(struct engine *e, uint32_t bucket, struct span key, uint64_t seq, struct version *ret); /* M; seq 0: the current one (marker too) */
+int version_decode(const struct version_row *row, struct version *ret); /* an owned copy of a row */
+int version_store(struct engine *e, const struct version *v); /* M, txn: writes the row as it stands */
+/* E3: removes exactly that version for good (lock, hold, orphan rules judged here), keeps the tree and inodes in step, wakes caches.
+ * `why` says on whose behalf. -EPERM with the sentence. M, txn. */
+enum version_remove_why { REMOVE_USER, REMOVE_ORPHAN, REMOVE_REPLACED, REMOVE_DURABLE, REMOVE_MOVED };
+int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why);
+/* Makes a delete marker current at a key. M, txn. */
+int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino);
+/* Makes a new current version at a key from `record` (Unversioned, Suspended: replaces the null version) and puts it into
+ * the tree under `ino` (0: a new inode number is taken; missing parent directories get implicit rows). *ret_seq: its sequence. M, txn. */
+int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
+                    struct record *record, bool explicit_settled, uint64_t *ret_seq);
+/* Another version of a (possibly other) key shares v's content; data keys are wrapped anew where the bucket differs. M. */
+int record_share(struct engine *e, const struct bucket *from, const struct bucket *to, const struct record *src, struct record *dst);
+void version_name(const struct version *v, char out[80]); /* as `.versions` shows it */
+void version_id_text(const struct version *v, char out[33]);
+void version_describe(struct engine *e, struct version *v, bool latest, struct engine_version *ret); /* M */
+
+/* ---- lock.c, compliance.c, settle.c ---- */
+/* Is the version protected now? 0, or -EPERM with the sentence (mode and date). `bypass`: governance yields to an armed bypass of the
+ * caller on this version (which is used up). M. (E4) */
+int lock_forbids(struct engine *e, struct caller *c, const struct version *v, bool bypass);
+bool lock_in_force(struct engine *e, const struct version *v); /* retention in force or hold ON; M */
+/* Default retention of the bucket into the version's lock columns, counted from now. M. */
+void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
+
+int compliance_open(struct engine *e, struct reason *reason); /* M, after meta is open: reads the saved clock, credits the gap */
+int compliance_save(struct engine *e);   /* M, txn */
+void compliance_tick(struct engine *e);  /* M */
+int64_t compliance_now_s(struct engine *e);     /* C, whole seconds; ticks first. M */
+int64_t compliance_date_ms(struct engine *e);   /* T = C + O in ms. M */
+void compliance_close(struct engine *e);
+int compliance_init_values(struct engine *e);   /* M, txn: at init, C = wall */
+
+int settle_open(struct engine *e);   /* M: loads what waits (the timer starts anew) */
+void settle_close(struct engine *e);
+bool settle_waiting(struct engine *e, uint64_t seq);   /* M: is this version unsettled? */
+int settle_add(struct engine *e, const struct bucket *b, struct span key, uint64_t seq); /* M, txn */
+int settle_drop(struct engine *e, uint32_t bucket, struct span key, uint64_t seq);       /* M, txn: settled or gone */
+/* A version moved (S1): its timer goes along. M, txn. */
+int settle_move(struct engine *e, uint32_t bucket, struct span from, uint64_t from_seq, struct span to, uint64_t to_seq);
+void settle_touch(struct engine *e, uint64_t seq); /* M: starts its timer anew, within 15 settle times */
+int64_t settle_left_s(struct engine *e, uint64_t seq); /* M: 0 when settled */
+/* Settles what is due now (default retention, E4), purges replaced null versions behind the durable point, reaps orphans. Takes M itself,
+ * in bounded batches. */
+void settle_run(struct engine *e);
+/* Settles one version at once. M, txn. */
+int settle_now(struct engine *e, struct version *v);
+
+/* ---- draft.c ---- */
+/* Publishes and seals the inode's draft, if any, so that what comes next meets a sealed version. Content lock held (write), M not held. */
+int draft_seal(struct engine *e, struct caller *c, struct inode *i);
+bool draft_open(const struct inode *i); /* M or C */
+/* Content of the inode for reading, referenced (published content; loads it on first use). C held. */
+int inode_content(struct engine *e, struct inode *i, struct content **ret);
+
+/* ---- keyring.c ---- */
+int keyring_open(struct engine *e, struct reason *reason); /* M */
+void keyring_close(struct engine *e);
+int keyring_bucket_new(struct engine *e, struct bucket *b); /* M, txn: makes the bucket's key */
+/* A fresh data key for a bucket, wrapped. */
+int keyring_dek_new(struct engine *e, const struct bucket *b, struct extmap_dek *ret_wrapped, struct content_key **ret);
+/* The opened form of a wrapped data key (cached). Own lock. */
+int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extmap_dek *dek, struct content_key **ret);
+int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct extmap_dek *src, struct extmap_dek *dst);
+int content_new(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret); /* takes a reference on map */
+struct content *content_ref(struct content *c);
+void content_unref(struct content *c);
+
+/* ---- permission and words ---- */
+/* Judges one action on a key ("" and length 0: the bucket). M not needed. */
+int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key);
+/* "b/key" for messages, shortened; static per thread buffer. */
+const char *engine_show(const struct bucket *b, struct span key);
+
+/* A map that must not be collected while it stands (readers of removed versions, running copies). */
+struct gc_pin {
+    struct gc_pin *prev, *next;
+    struct extmap *map;
+};
+void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map); /* M */
+void gc_pin_remove(struct engine *e, struct gc_pin *pin);                  /* M */
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * The packed bodies of version and inode rows (doc/on-disk-format.md, "Records"). Pure; private to src/engine.
+ *
+ * A record is what a version (or a directory) carries beside the plain columns of meta.h. Encoded with a format byte in
+ * front; decoding treats its input as outside input. */
+#ifndef HOLDFS_ENGINE_RECORD_H
+#define HOLDFS_ENGINE_RECORD_H
+
+#include "pipeline/extmap.h"
+#include "util/bytes.h"
+#include "util/timeform.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Named values of a version or directory, packed: (u8 kind, blob name, blob value)*, ordered by (kind, name). */
+enum attr_kind {
+    ATTR_XATTR = 'x',  /* ordinary extended attribute, full name ("user.foo", "security.selinux", "system.posix_acl_access") */
+    ATTR_HEADER = 'h', /* content header: "content-type", ... */
+    ATTR_META = 'm',   /* x-amz-meta-NAME */
+    ATTR_TAG = 't',
+    ATTR_FACT = 'f',   /* computed and kept: "checksum-crc32c", "write-filter", ... */
+};
+struct attrs {
+    struct bytes packed;
+};
+void attrs_done(struct attrs *a);
+int attrs_copy(struct attrs *dst, const struct attrs *src); /* dst is overwritten without being freed */
+/* Borrowed value; -ENODATA. */
+int attrs_get(const struct attrs *a, enum attr_kind kind, const char *name, size_t name_len, const uint8_t **ret, size_t *ret_len);
+int attrs_set(struct attrs *a, enum attr_kind kind, const char *name, size_t name_len, const void *value, size_t len);
+int attrs_remove(struct attrs *a, enum attr_kind kind, const char *name, size_t name_len); /* -ENODATA */
+struct attr_item {
+    enum attr_kind kind;
+    const char *name;
+    size_t name_len;
+    const uint8_t *value;
+    size_t len;
+};
+/* Walks: start with *at = 0; false at the end. */
+bool attrs_next(const struct attrs *a, size_t *at, struct attr_item *ret);
+size_t attrs_bytes(const struct attrs *a, enum attr_kind kind);
+bool attrs_valid(const void *packed, size_t len); /* well-formed and ordered */
+
+enum envelope_mode { ENVELOPE_SSE_S3 = 1, ENVELOPE_SSE_KMS = 2, ENVELOPE_SSE_C = 3 };
+
+struct record {
+    uint32_t mode; /* type and permission bits */
+    uint32_t uid, gid, rdev_major, rdev_minor;
+    struct instant mtime, ctime, btime, atime;
+    bool atime_set; /* else atime equals mtime */
+    bool written;   /* bytes were ever written (S2a asks) */
+    uint64_t size_bytes;
+    char etag[72];     /* without quotes: 32 hex digits and "-0", or S3's */
+    char made_by[128]; /* principal ARN */
+    struct attrs attrs;
+    uint8_t envelope; /* enum envelope_mode; 0 for markers and directories */
+    uint8_t kek_id[16];
+    uint32_t kek_version;
+    struct extmap *map; /* NULL: nothing but holes (and for directories, markers) */
+    /* directories */
+    uint64_t generation;
+    bool implicit; /* a key prefix, not made by mkdir: shows the bucket root's owner and mode */
+};
+void record_done(struct record *r);
+int record_copy(struct record *dst, const struct record *src); /* map is shared by reference */
+/* data: map->inline_data goes to the row's `data`, not into the body. */
+void record_encode(const struct record *r, struct bytes *out);
+int record_decode(const void *body, size_t len, const void *data, size_t data_len, struct record *ret); /* -EBADMSG */
+
+/* Body of an object's inode row. */
+struct inode_body {
+    uint64_t generation;
+    uint32_t nlink;
+    bool dir;            /* then `record` follows (attributes of the directory) */
+    struct record record; /* only for directories */
+};
+void inode_body_encode(const struct inode_body *b, struct bytes *out);
+int inode_body_decode(const void *body, size_t len, struct inode_body *ret); /* -EBADMSG; caller record_done()s */
+
+#endif
