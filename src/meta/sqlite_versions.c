@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Row functions of the SQLite engine for versions, the table ordered by (bucket, key, seq descending). */
+#include "meta/sqlite.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { KEY_MAX_BYTES = 4096 }; /* what meta_ops.version_next_key promises its caller's buffer holds */
+
+/* Columns in the order of VERSION_COLUMNS in sqlite_schema.c. */
+static int version_from_columns(sqlite3_stmt *st, struct version_row *ret)
+{
+    struct span id = sqlite_column_span(st, 3);
+    if (id.len != sizeof(ret->id))
+        return -EIO;
+    *ret = (struct version_row){
+        .bucket = (uint32_t)sqlite3_column_int64(st, 0),
+        .key = sqlite_column_span(st, 1),
+        .seq = sqlite_column_u64(st, 2),
+        .publish_ns = sqlite3_column_int64(st, 4),
+        .flags = (uint32_t)sqlite3_column_int64(st, 5),
+        .ino = sqlite_column_u64(st, 6),
+        .lock_mode = (uint8_t)sqlite3_column_int(st, 7),
+        .lock_until_ms = sqlite3_column_int64(st, 8),
+        .lock_hold_s = sqlite3_column_int64(st, 9),
+        .legal_hold = (uint8_t)sqlite3_column_int(st, 10),
+        .body = sqlite_column_span(st, 11),
+        .data = sqlite_column_span(st, 12),
+    };
+    memcpy(ret->id, id.p, sizeof(ret->id));
+    return 0;
+}
+
+static int version_rows(sqlite3_stmt *st, meta_version_fn *fn, void *arg)
+{
+    int r;
+    while ((r = sqlite_step(st)) > 0) {
+        struct version_row row;
+        r = version_from_columns(st, &row);
+        if (r == 0)
+            r = fn(arg, &row);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    return r;
+}
+
+static void bind_version_key(sqlite3_stmt *st, uint32_t bucket, struct span key)
+{
+    sqlite3_bind_int64(st, 1, bucket);
+    sqlite_bind_span(st, 2, key);
+}
+
+int sqlite_version_put(struct meta *m, const struct version_row *row)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_PUT);
+    bind_version_key(st, row->bucket, row->key);
+    sqlite_bind_u64(st, 3, row->seq);
+    sqlite_bind_span(st, 4, span_of(row->id, sizeof(row->id)));
+    sqlite3_bind_int64(st, 5, row->publish_ns);
+    sqlite3_bind_int64(st, 6, row->flags);
+    sqlite_bind_u64(st, 7, row->ino);
+    sqlite3_bind_int(st, 8, row->lock_mode);
+    sqlite3_bind_int64(st, 9, row->lock_until_ms);
+    sqlite3_bind_int64(st, 10, row->lock_hold_s);
+    sqlite3_bind_int(st, 11, row->legal_hold);
+    sqlite_bind_span(st, 12, row->body);
+    sqlite_bind_span(st, 13, row->data);
+    return sqlite_change(m, st);
+}
+
+int sqlite_version_del(struct meta *m, uint32_t bucket, struct span key, uint64_t seq)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_DEL);
+    bind_version_key(st, bucket, key);
+    sqlite_bind_u64(st, 3, seq);
+    return sqlite_change(m, st);
+}
+
+int sqlite_version_get(struct meta *m, uint32_t bucket, struct span key, uint64_t seq,
+                       struct version_row *ret)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_GET);
+    bind_version_key(st, bucket, key);
+    sqlite_bind_u64(st, 3, seq);
+    int r = sqlite_step(st);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    struct version_row row;
+    r = version_from_columns(st, &row);
+    if (r == 0)
+        r = sqlite_hold(m, &row.key, &row.body, &row.data);
+    if (r == 0)
+        *ret = row;
+    return r;
+}
+
+int sqlite_version_scan(struct meta *m, uint32_t bucket, struct span key, uint64_t from_seq,
+                        meta_version_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_SCAN);
+    bind_version_key(st, bucket, key);
+    sqlite_bind_u64(st, 3, from_seq > INT64_MAX ? INT64_MAX : from_seq);
+    return version_rows(st, fn, arg);
+}
+
+int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
+                             meta_version_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_SCAN_KEYS : STATEMENT_VERSION_SCAN_KEYS_AFTER);
+    bind_version_key(st, bucket, from);
+    return version_rows(st, fn, arg);
+}
+
+int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
+                            size_t *ret_len)
+{
+    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_NEXT_KEY : STATEMENT_VERSION_NEXT_KEY_AFTER);
+    bind_version_key(st, bucket, from);
+    int r = sqlite_step(st);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    struct span key = sqlite_column_span(st, 0);
+    if (key.len > KEY_MAX_BYTES)
+        return -EIO;
+    memcpy(buf, key.p, key.len);
+    *ret_len = key.len;
+    return 0;
+}
+
+int sqlite_version_scan_since(struct meta *m, uint64_t after_seq, meta_version_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_SCAN_SINCE);
+    sqlite_bind_u64(st, 1, after_seq > INT64_MAX ? INT64_MAX : after_seq);
+    return version_rows(st, fn, arg);
+}
+
+int sqlite_version_count(struct meta *m, uint32_t bucket, uint64_t *ret_objects, uint64_t *ret_markers)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_COUNT);
+    sqlite3_bind_int64(st, 1, bucket);
+    int r = sqlite_step(st);
+    if (r < 0)
+        return r;
+    *ret_objects = sqlite_column_u64(st, 0);
+    *ret_markers = sqlite_column_u64(st, 1);
+    return 0;
+}
