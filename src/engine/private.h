@@ -224,6 +224,14 @@ bool lock_in_force(struct engine *e, const struct version *v); /* retention in f
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
 
+/* Is the version's retention in force now, whatever its hold says? M. */
+bool lock_retention_in_force(struct engine *e, const struct version *v);
+int bypasses_open(struct engine *e);
+void bypasses_close(struct engine *e);
+/* retention.md §2.7: owner, times, user.* and trusted.* attributes, headers and meta.* stay as they are where any name's current
+ * version is locked. 0, or -EPERM with the sentence. M. */
+int pinned_forbids(struct engine *e, struct caller *c, struct inode *i);
+
 int compliance_open(struct engine *e, struct reason *reason); /* M, after meta is open: reads the saved clock, credits the gap */
 int compliance_save(struct engine *e);   /* M, txn */
 void compliance_tick(struct engine *e);  /* M */
@@ -272,6 +280,15 @@ void content_unref(struct content *c);
 int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key);
 /* "b/key" for messages, shortened; static per thread buffer. */
 const char *engine_show(const struct bucket *b, struct span key);
+
+/* ---- errors.c ---- */
+int errors_open(struct engine *e);
+void errors_close(struct engine *e);
+
+/* ---- acl.c ---- */
+/* Attributes a new child takes from its directory's default ACL (acl(5), "OBJECT CREATION AND DEFAULT ACLs"). With one, the umask
+ * does not count and *mode is cut by the ACL; without one, *mode loses `umask`. -ENOMEM. */
+int acl_inherit(const struct record *dir, bool child_is_dir, uint32_t umask, uint32_t *mode, struct attrs *child);
 
 /* A map that must not be collected while it stands (readers of removed versions, running copies). */
 struct gc_pin {
