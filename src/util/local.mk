@@ -7,4 +7,5 @@ libholdfs_a_SOURCES += \
 	src/util/log.c src/util/log.h \
 	src/util/secret.c src/util/secret.h \
 	src/util/text.c src/util/text.h \
+	src/util/timeform.c src/util/timeform.h \
 	src/util/random.c src/util/xaes.c src/util/xaes.h
