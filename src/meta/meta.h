@@ -165,6 +165,9 @@ struct meta_ops {
     /* Versions of one key, newest first, with seq <= from_seq (UINT64_MAX: all). */
     int (*version_scan)(struct meta *m, uint32_t bucket, struct span key, uint64_t from_seq, meta_version_fn *fn,
                         void *arg);
+    /* The same, oldest first, with seq > after_seq. */
+    int (*version_scan_up)(struct meta *m, uint32_t bucket, struct span key, uint64_t after_seq, meta_version_fn *fn,
+                           void *arg);
     /* Versions of all keys with key >= from (> when !inclusive), keys ascending, within a key newest first. */
     int (*version_scan_keys)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_version_fn *fn,
                              void *arg);

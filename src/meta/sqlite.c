@@ -261,6 +261,7 @@ const struct meta_ops meta_sqlite_ops = {
     .version_del = sqlite_version_del,
     .version_get = sqlite_version_get,
     .version_scan = sqlite_version_scan,
+    .version_scan_up = sqlite_version_scan_up,
     .version_scan_keys = sqlite_version_scan_keys,
     .version_next_key = sqlite_version_next_key,
     .version_scan_since = sqlite_version_scan_since,

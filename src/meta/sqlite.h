@@ -34,6 +34,7 @@ enum statement {
     STATEMENT_VERSION_DEL,
     STATEMENT_VERSION_GET,
     STATEMENT_VERSION_SCAN,
+    STATEMENT_VERSION_SCAN_UP,
     STATEMENT_VERSION_SCAN_KEYS,
     STATEMENT_VERSION_SCAN_KEYS_AFTER,
     STATEMENT_VERSION_NEXT_KEY,
@@ -118,6 +119,8 @@ int sqlite_version_get(struct meta *m, uint32_t bucket, struct span key, uint64_
                        struct version_row *ret);
 int sqlite_version_scan(struct meta *m, uint32_t bucket, struct span key, uint64_t from_seq,
                         meta_version_fn *fn, void *arg);
+int sqlite_version_scan_up(struct meta *m, uint32_t bucket, struct span key, uint64_t after_seq,
+                           meta_version_fn *fn, void *arg);
 int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
                              meta_version_fn *fn, void *arg);
 int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,

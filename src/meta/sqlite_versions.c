@@ -104,6 +104,15 @@ int sqlite_version_scan(struct meta *m, uint32_t bucket, struct span key, uint64
     return version_rows(st, fn, arg);
 }
 
+int sqlite_version_scan_up(struct meta *m, uint32_t bucket, struct span key, uint64_t after_seq,
+                           meta_version_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_SCAN_UP);
+    bind_version_key(st, bucket, key);
+    sqlite_bind_u64(st, 3, after_seq > INT64_MAX ? INT64_MAX : after_seq);
+    return version_rows(st, fn, arg);
+}
+
 int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
                              meta_version_fn *fn, void *arg)
 {
