@@ -27,7 +27,7 @@ struct extent {
     uint32_t skip_bytes;   /* bytes of the first frame's plaintext before the first byte covered */
     uint32_t plain_bytes;  /* plaintext length of each frame of the run but, perhaps, the last */
     uint32_t cipher_bytes; /* ciphertext length (without tag) of each frame of the run but, perhaps, the last */
-    uint32_t last_plain_bytes, last_cipher_bytes; /* of the run's last frame (equal to the above in a run of one) */
+    uint32_t last_plain_bytes, last_cipher_bytes; /* of the run's last frame (equal to the above in a run of one, never more) */
     uint32_t frames;       /* frames in the run, >= 1 */
 };
 
@@ -57,18 +57,25 @@ struct extmap *extmap_copy(const struct extmap *m); /* a private copy, refs 1 */
 /* Index of the dek in the map, adding it if new; -ENOMEM. */
 int extmap_dek_index(struct extmap *m, const struct extmap_dek *dek);
 
+/* Makes room for `more` further extents; so many puts then cannot fail (each adds up to two). -ENOMEM. */
+int extmap_reserve(struct extmap *m, size_t more);
+
 /* Puts an extent over whatever its range held before (cut or split as needed, frames staying whole under the cuts);
  * joins it with its neighbour where it continues that run. Grows size_bytes if it reaches beyond. -ENOMEM. */
 int extmap_put(struct extmap *m, const struct extent *e);
+/* The same for `count` extents that follow one another without a gap, in one go; none on failure. Takes room for
+ * count + 1 further extents at most. */
+int extmap_put_all(struct extmap *m, const struct extent *e, size_t count);
 /* Makes [offset, offset+length) a hole. size_bytes stays. -ENOMEM. */
 int extmap_punch(struct extmap *m, uint64_t offset, uint64_t length);
 /* Sets the size; a shorter one drops what lies beyond. */
 int extmap_resize(struct extmap *m, uint64_t size);
 /* Shares src's [src_offset, +length) into dst at dst_offset (holes too), deks by id (src and dst may be one map only if
- * the ranges do not overlap). Inline frames are copied. dst grows as needed. -ENOMEM. */
+ * the ranges do not overlap). Inline frames are copied. dst grows as needed; what lies beyond src's size is not
+ * shared. -ENOMEM; -EBADMSG where an inline frame of src lies outside its inline bytes. */
 int extmap_share(struct extmap *dst, uint64_t dst_offset, const struct extmap *src, uint64_t src_offset,
                  uint64_t length);
-/* Drops deks and inline bytes no extent refers to; call before encoding. */
+/* Drops deks and inline bytes no extent refers to; call before encoding. -ENOMEM; -EBADMSG as extmap_share. */
 int extmap_tidy(struct extmap *m);
 
 /* One frame of a map, and the part of it that is wanted. */
@@ -83,6 +90,9 @@ struct extmap_piece {
 };
 /* The piece at `offset`, at most `length` long; false at or beyond size_bytes. Cost: log(extents). */
 bool extmap_at(const struct extmap *m, uint64_t offset, uint64_t length, struct extmap_piece *ret);
+
+/* Frames that hold bytes of [offset, offset+length), a frame cut in two counted twice: what reading it costs. */
+uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length);
 
 /* lseek(2) SEEK_DATA and SEEK_HOLE; the end of the file counts as a hole. -ENXIO as lseek(2). */
 int extmap_seek_data(const struct extmap *m, uint64_t offset, uint64_t *ret);

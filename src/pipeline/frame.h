@@ -23,7 +23,7 @@ enum frame_compression { FRAME_COMPRESSION_NONE = 0, FRAME_COMPRESSION_ZSTD = 1 
 struct frame_key {
     uint8_t id[16];
     const uint8_t *key; /* 32 bytes, borrowed */
-    uint64_t serial;    /* unique in this process, so that per-thread contexts know whether they hold this key */
+    uint64_t serial;    /* unique in this process and not 0, so that per-thread contexts know whether they hold this key */
 };
 
 /* What the extent says about a frame; all of it is compared before the tag is even looked at. */
@@ -44,10 +44,16 @@ static inline size_t frame_bound(size_t plain_bytes)
 int64_t frame_seal(const struct frame_key *key, uint64_t number, enum frame_compression compression,
                    const void *plain, size_t plain_bytes, void *out);
 
+/* The checks that need no key: length, header, and both against what is expected. -EBADMSG. */
+int frame_check(const uint8_t dek_id[16], const struct frame_expect *expect, const void *frame, size_t frame_bytes);
+
 /* Checks and opens a frame of exactly frame_bytes into out (expect->plain_bytes). Order of checks: encryption.md
  * §2.1 "Reading". -EBADMSG on any failure; out is then wiped. */
 int frame_open(const struct frame_key *key, const struct frame_expect *expect, const void *frame, size_t frame_bytes,
                void *out);
+
+/* Wipes what threads keep prepared of the key; before its bytes go. */
+void frame_key_forget(const struct frame_key *key);
 
 /* A header as it stands, unauthenticated; for fsck, which sorts frames without metadata. -EBADMSG if it is none. */
 struct frame_header {

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Writing content: bytes become frames, frames one append, the append extents. See content.h; reading is in
+ * content_read.c. */
+#include "pipeline/content_private.h"
+
+#include "pipeline/extmap_run.h"
+#include "pipeline/thread.h"
+#include "util/cleanup.h"
+
+#include <assert.h>
+#include <errno.h>
+
+int pipeline_new(const struct pipeline_config *config, struct pipeline **ret)
+{
+    uint32_t unit = config->unit_bytes;
+    assert(unit >= 4096 && unit <= FRAME_PLAIN_MAX_BYTES && (unit & (unit - 1)) == 0);
+    struct pipeline *p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    *p = (struct pipeline){.ops = config->ops, .block = config->block, .unit_bytes = unit};
+    *ret = p;
+    return 0;
+}
+
+void pipeline_free(struct pipeline *p)
+{
+    free(p);
+}
+
+/* One write on its way: where it goes, and what it has become so far. */
+struct writing {
+    struct pipeline *p;
+    struct thread_state *t;
+    struct content_key *key;
+    uint32_t dek;
+    enum frame_compression compression;
+    struct extent *extents; /* room for one for each frame */
+    size_t count;
+};
+
+/* Frames that [offset, offset+len) is cut into at multiples of the unit. */
+static uint64_t writing_frames(const struct writing *w, uint64_t offset, uint64_t len)
+{
+    return (offset + len - 1) / w->p->unit_bytes - offset / w->p->unit_bytes + 1;
+}
+
+/* Notes a sealed frame, as part of the run before it where it continues that (not across appends: those may have
+ * been placed apart, so `from` is the first extent of this append). */
+static void writing_note(struct writing *w, size_t from, const struct extent *frame)
+{
+    if (w->count == from || !extent_join(&w->extents[w->count - 1], frame))
+        w->extents[w->count++] = *frame;
+}
+
+/* Seals up to THREAD_BATCH_BYTES into the thread's buffer; places count from its start. Returns its length. */
+static int64_t writing_seal(struct writing *w, uint64_t offset, const uint8_t *buf, size_t len)
+{
+    const struct frame_key *key = content_key_frame(w->key);
+    size_t from = w->count, at = 0;
+    uint64_t number;
+    int r = content_key_take(w->key, writing_frames(w, offset, len), &number);
+    if (r < 0)
+        return r;
+    while (len) {
+        uint32_t plain = w->p->unit_bytes - (uint32_t)(offset % w->p->unit_bytes);
+        if (plain > len)
+            plain = (uint32_t)len;
+        int64_t sealed = frame_seal(key, number, w->compression, buf, plain, w->t->sealed + at);
+        if (sealed < 0)
+            return sealed;
+        uint32_t cipher = (uint32_t)sealed - FRAME_OVERHEAD_BYTES;
+        struct extent frame = {
+            .offset_bytes = offset, .length_bytes = plain, .dek = w->dek, .place_bytes = at, .number = number++,
+            .plain_bytes = plain, .cipher_bytes = cipher, .last_plain_bytes = plain, .last_cipher_bytes = cipher,
+            .frames = 1,
+        };
+        writing_note(w, from, &frame);
+        at += (size_t)sealed;
+        buf += plain;
+        offset += plain;
+        len -= plain;
+    }
+    return (int64_t)at;
+}
+
+/* Seals and appends one piece of the write. */
+static int writing_append(struct writing *w, uint64_t offset, const uint8_t *buf, size_t len)
+{
+    size_t from = w->count;
+    struct block_place place;
+    int64_t sealed = writing_seal(w, offset, buf, len);
+    if (sealed < 0)
+        return (int)sealed;
+    int r = w->p->ops->append(w->p->block, w->t->sealed, (size_t)sealed, &place);
+    if (r < 0)
+        return r;
+    for (size_t i = from; i < w->count; i++) {
+        w->extents[i].segment = place.segment;
+        w->extents[i].place_bytes += place.offset_bytes;
+    }
+    return 0;
+}
+
+static int writing_all(struct writing *w, uint64_t offset, const uint8_t *buf, size_t len)
+{
+    while (len) {
+        size_t piece = len;
+        if (piece > THREAD_BATCH_BYTES) /* then it ends where a unit does */
+            piece = THREAD_BATCH_BYTES - offset % w->p->unit_bytes;
+        int r = writing_append(w, offset, buf, piece);
+        if (r < 0)
+            return r;
+        offset += piece;
+        buf += piece;
+        len -= piece;
+    }
+    return 0;
+}
+
+int content_write(struct pipeline *p, struct content_key *key, uint32_t dek, enum frame_compression compression,
+                  struct extmap *map, uint64_t offset, const void *buf, size_t len)
+{
+    if (!len)
+        return 0;
+    struct thread_state *t = thread_state();
+    if (!t || !thread_buffer(&t->sealed, THREAD_SEALED_BYTES))
+        return -ENOMEM;
+    struct extent few[THREAD_BATCH_FRAMES];
+    struct extent *many CLEANUP_FREE = NULL; /* only for what one request does not bring */
+    struct writing w = {.p = p, .t = t, .key = key, .dek = dek, .compression = compression, .extents = few};
+    uint64_t frames = writing_frames(&w, offset, len);
+    if (frames > THREAD_BATCH_FRAMES && !(w.extents = many = reallocarray(NULL, frames, sizeof *many)))
+        return -ENOMEM;
+    if (extmap_reserve(map, frames + 1) < 0)
+        return -ENOMEM;
+    int r = writing_all(&w, offset, buf, len);
+    return r < 0 ? r : extmap_put_all(map, w.extents, w.count);
+}
+
+/* --- content that stays with its metadata row ------------------------------------------------------------- */
+
+static void content_drop_inline(struct extmap *map)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->extents[i].segment)
+            map->extents[kept++] = map->extents[i];
+    }
+    map->count = kept;
+}
+
+int content_write_inline(struct pipeline *p, struct content_key *key, uint32_t dek,
+                         enum frame_compression compression, struct extmap *map, uint64_t offset, const void *buf,
+                         size_t len)
+{
+    (void)p;
+    assert(len >= 1 && len <= FRAME_PLAIN_MAX_BYTES);
+    struct thread_state *t = thread_state();
+    if (!t || !thread_buffer(&t->sealed, THREAD_SEALED_BYTES) || extmap_reserve(map, 2) < 0)
+        return -ENOMEM;
+    uint64_t number;
+    int r = content_key_take(key, 1, &number);
+    if (r < 0)
+        return r;
+    int64_t sealed = frame_seal(content_key_frame(key), number, compression, buf, len, t->sealed);
+    if (sealed < 0)
+        return (int)sealed;
+    struct bytes data = {0};
+    bytes_put(&data, t->sealed, (size_t)sealed);
+    if (data.failed)
+        return -ENOMEM;
+    uint32_t plain = (uint32_t)len, cipher = (uint32_t)sealed - FRAME_OVERHEAD_BYTES;
+    struct extent e = {
+        .offset_bytes = offset, .length_bytes = len, .dek = dek, .number = number, .plain_bytes = plain,
+        .cipher_bytes = cipher, .last_plain_bytes = plain, .last_cipher_bytes = cipher, .frames = 1,
+    };
+    content_drop_inline(map);
+    bytes_done(&map->inline_data);
+    map->inline_data = data;
+    return extmap_put(map, &e);
+}
+
+int content_inline_to_segment(struct pipeline *p, struct extmap *map)
+{
+    int r = extmap_tidy(map);
+    if (r < 0 || !map->inline_data.len)
+        return r;
+    struct block_place place;
+    r = p->ops->append(p->block, map->inline_data.data, map->inline_data.len, &place);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < map->count; i++) {
+        struct extent *e = &map->extents[i];
+        if (e->segment == 0) {
+            e->segment = place.segment;
+            e->place_bytes += place.offset_bytes;
+        }
+    }
+    bytes_done(&map->inline_data);
+    return 0;
+}
+
+/* --- defragmenting ---------------------------------------------------------------------------------------- */
+
+/* Whether one frame should hold the unit at `offset`, `len` bytes of it within the file. */
+static bool content_is_spread(const struct extmap *map, uint64_t offset, uint64_t len, uint32_t max_frames)
+{
+    uint64_t hole;
+    return extmap_frames(map, offset, len) > max_frames && extmap_seek_hole(map, offset, &hole) == 0 &&
+           hole >= offset + len;
+}
+
+int64_t content_compact_range(struct pipeline *p, struct content_key *key, uint32_t dek,
+                              enum frame_compression compression, struct extmap *map,
+                              struct content_key *const *keys, uint64_t offset, uint64_t length, uint32_t max_frames,
+                              uint64_t budget_bytes, struct content_fault *fault)
+{
+    uint64_t unit = p->unit_bytes, done = 0;
+    CLEANUP_FREE uint8_t *buf = malloc(unit);
+    if (!buf)
+        return -ENOMEM;
+    if (offset >= map->size_bytes)
+        return 0;
+    uint64_t end = length < map->size_bytes - offset ? offset + length : map->size_bytes;
+    for (uint64_t at = offset - offset % unit; at < end && done < budget_bytes; at += unit) {
+        uint64_t len = map->size_bytes - at < unit ? map->size_bytes - at : unit;
+        if (!content_is_spread(map, at, len, max_frames))
+            continue;
+        ssize_t n = content_read(p, map, keys, at, buf, len, fault);
+        int r = n < 0 ? (int)n : content_write(p, key, dek, compression, map, at, buf, len);
+        if (r < 0)
+            return r;
+        done += len;
+    }
+    return (int64_t)done;
+}
