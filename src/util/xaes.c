@@ -242,13 +242,15 @@ void hkdf_sha256(const void *ikm, size_t ikm_len, const void *salt, size_t salt_
     assert(ikm_len > 0);
     pthread_once(&ciphers_once, ciphers_prepare);
     EVP_KDF_CTX *c = EVP_KDF_CTX_new(hkdf);
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)ikm, ikm_len),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_len),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_len),
-        OSSL_PARAM_construct_end(),
-    };
+    /* OpenSSL refuses empty values; the RFC's are those it takes for absent ones. */
+    OSSL_PARAM params[5], *at = params;
+    *at++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0);
+    *at++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)ikm, ikm_len);
+    if (salt_len)
+        *at++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt, salt_len);
+    if (info_len)
+        *at++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_len);
+    *at = OSSL_PARAM_construct_end();
     if (!c || EVP_KDF_derive(c, out, 32, params) <= 0)
         crypto_die("HKDF");
     EVP_KDF_CTX_free(c);
