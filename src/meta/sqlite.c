@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * The SQLite metadata engine: opening, transactions, durability, the table of its functions. */
 #include "meta/sqlite.h"
+#include "meta/sqlite_vfs.h"
 #include "util/bytes.h"
 #include "util/reason.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+
+enum {
+    LOG_SOFT_BYTES =
+        16
+        << 20, /* checkpoints start; longer logs save writes, shorter ones make opening after a kill faster */
+    LOG_HARD_BYTES = 64 << 20, /* transactions wait for the end of a checkpoint */
+    CHECKPOINT_PAUSE_US = 50,
+    CHECKPOINT_TRIES = 2000,
+    CHECKPOINT_CACHE_BYTES = 64 << 10, /* it copies past its page cache */
+};
 
 static const char commit_seq_name[] = "commit_seq";
 
@@ -36,6 +45,33 @@ int sqlite_errno(int rc)
 
 /* ---- transactions ---- */
 
+static void gate_enter(struct gate *gate)
+{
+    LOCK_SCOPE(&gate->lock);
+    while (gate->held || gate->claimed)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    gate->held = true;
+}
+
+/* For the checkpoint, of which there is one at a time: the next transaction waits for it. */
+static void gate_claim(struct gate *gate)
+{
+    LOCK_SCOPE(&gate->lock);
+    gate->claimed = true;
+    while (gate->held)
+        pthread_cond_wait(&gate->changed, &gate->lock);
+    gate->held = true;
+    gate->claimed = false;
+}
+
+static void gate_leave(struct gate *gate)
+{
+    LOCK_SCOPE(&gate->lock);
+    assert(gate->held);
+    gate->held = false;
+    pthread_cond_broadcast(&gate->changed);
+}
+
 static int sqlite_run(struct meta *m, enum statement id)
 {
     STATEMENT_SCOPE(st, m, id);
@@ -47,9 +83,12 @@ static int sqlite_begin(struct meta *m)
     assert(!m->in_transaction);
     if (m->read_only)
         return -EROFS;
+    gate_enter(&m->gate);
     int r = sqlite_run(m, STATEMENT_BEGIN);
-    if (r < 0)
+    if (r < 0) {
+        gate_leave(&m->gate);
         return r;
+    }
     m->in_transaction = true;
     m->wrote = m->failed = false;
     return 0;
@@ -62,14 +101,15 @@ static void sqlite_rollback(struct meta *m)
     if (!sqlite3_get_autocommit(m->db))
         sqlite_run(m, STATEMENT_ROLLBACK);
     m->in_transaction = false;
+    gate_leave(&m->gate);
 }
 
 static int sqlite_commit(struct meta *m)
 {
-    assert(m->in_transaction && !m->failed);
+    assert(m->in_transaction);
     uint64_t seq = m->commit_seq + 1;
-    int r = 0;
-    if (m->wrote) {
+    int r = m->failed ? -EIO : 0;
+    if (r == 0 && m->wrote) {
         uint8_t packed[8];
         for (int i = 0; i < 8; i++)
             packed[i] = (uint8_t)(seq >> (56 - 8 * i));
@@ -84,6 +124,7 @@ static int sqlite_commit(struct meta *m)
     if (m->wrote)
         __atomic_store_n(&m->commit_seq, seq, __ATOMIC_RELEASE);
     m->in_transaction = false;
+    gate_leave(&m->gate);
     return 0;
 }
 
@@ -96,21 +137,42 @@ static uint64_t sqlite_commit_seq(struct meta *m)
 
 static int sqlite_sync(struct meta *m)
 {
-    (void)m;
-    return 0;
+    return vfs_store_sync(m->store);
 }
 
+/* A log that is wholly in the database is begun anew by the next transaction. Under constant load a passive
+ * checkpoint never gets that far, so the little that came meanwhile is moved while transactions wait; not in
+ * SQLite's RESTART mode, which would empty the other connection's page cache. */
 static int sqlite_checkpoint(struct meta *m, bool force)
 {
-    (void)m;
-    (void)force;
-    return 0;
+    if (m->read_only || (!force && vfs_store_log_bytes(m->store) < LOG_SOFT_BYTES))
+        return 0;
+    LOCK_SCOPE(&m->checkpoint_lock);
+    int done_frames = 0;
+    int rc = sqlite3_wal_checkpoint_v2(m->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, &done_frames);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+        return sqlite_errno(rc);
+    bool behind = vfs_store_log_frames(m->store) > (uint64_t)done_frames;
+    if (!force && !(behind && vfs_store_log_bytes(m->store) >= LOG_HARD_BYTES))
+        return 0;
+    gate_claim(&m->gate);
+    rc = sqlite3_wal_checkpoint_v2(m->checkpointer, NULL,
+                                   force ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    gate_leave(&m->gate);
+    return sqlite_errno(rc);
+}
+
+/* A reader holds its mark for microseconds; SQLite's own handler would sleep for milliseconds. */
+static int checkpoint_busy(void *arg, int tries)
+{
+    (void)arg;
+    usleep(CHECKPOINT_PAUSE_US);
+    return tries < CHECKPOINT_TRIES;
 }
 
 static uint64_t sqlite_bytes(struct meta *m)
 {
-    struct stat st;
-    return stat(m->path, &st) == 0 ? (uint64_t)st.st_size : 0;
+    return vfs_store_bytes(m->store);
 }
 
 static int sqlite_check(struct meta *m, void (*line)(void *arg, const char *text), void *arg)
@@ -118,7 +180,7 @@ static int sqlite_check(struct meta *m, void (*line)(void *arg, const char *text
     sqlite3_stmt *st = NULL;
     int r = sqlite_errno(sqlite3_prepare_v2(m->db, "PRAGMA integrity_check", -1, &st, NULL));
     bool sound = true;
-    while (r == 0 && (r = sqlite_step(st)) > 0) {
+    while (r == 0 && (r = sqlite_step(m, st)) > 0) {
         const char *text = (const char *)sqlite3_column_text(st, 0);
         if (text && strcmp(text, "ok") != 0) {
             line(arg, text);
@@ -140,31 +202,61 @@ static void sqlite_close(struct meta *m)
         sqlite_rollback(m);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(m->statements[i]);
+    /* The last connection moves the log into the database and removes it, unless it was opened for reading
+     * only. */
+    sqlite3_close(m->checkpointer);
     sqlite3_close(m->db);
+    vfs_store_free(m->store);
+    pthread_mutex_destroy(&m->checkpoint_lock);
+    pthread_mutex_destroy(&m->gate.lock);
+    pthread_cond_destroy(&m->gate.changed);
     free(m->held);
-    free(m->path);
     free(m);
 }
 
-static int open_pragmas(struct meta *m, const struct meta_config *config)
+/* Names what the VFS found, where it found something: SQLite only knows "disk I/O error". */
+static int open_fail(struct meta *m, int r, sqlite3 *db, struct reason *reason)
 {
-    char text[512];
-    int reserve = 40;
-    if (config->create) {
-        sqlite3_file_control(m->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
+    const char *text = m->store->report;
+    if (!text[0])
+        text = db ? sqlite3_errmsg(db) : "out of memory";
+    return reason_fail(reason, -r, "the metadata cannot be opened: %s", text);
+}
+
+/* A database is born without any journal on disk, and turned to WAL at once. */
+static int connection_prepare(sqlite3 *db, const struct meta_config *config, uint64_t cache_bytes,
+                              bool create)
+{
+    char text[640];
+    int reserve = PAGE_RESERVE_BYTES;
+    if (create) {
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
         snprintf(text, sizeof(text),
                  "PRAGMA page_size=%u; PRAGMA journal_mode=MEMORY; PRAGMA journal_mode=WAL",
                  config->page_size_bytes);
-        int rc = sqlite3_exec(m->db, text, NULL, NULL, NULL);
+        int rc = sqlite3_exec(db, text, NULL, NULL, NULL);
         if (rc != SQLITE_OK)
             return sqlite_errno(rc);
     }
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, (int)config->read_only, NULL);
     snprintf(
         text, sizeof(text),
         "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cell_size_check=ON; PRAGMA trusted_schema=OFF;"
-        "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-%llu",
-        (unsigned long long)(config->cache_bytes / 1024));
-    return sqlite_errno(sqlite3_exec(m->db, text, NULL, NULL, NULL));
+        "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=%lld;"
+        "PRAGMA cache_size=-%llu; SELECT count(*) FROM sqlite_schema",
+        (long long)LOG_HARD_BYTES, (unsigned long long)(cache_bytes / 1024));
+    return sqlite_errno(sqlite3_exec(db, text, NULL, NULL, NULL));
+}
+
+static int connection_open(struct meta *m, const struct meta_config *config, uint64_t cache_bytes,
+                           bool create, sqlite3 **db, struct reason *reason)
+{
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    flags |= config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    int r = sqlite_errno(sqlite3_open_v2(m->store->db_path, db, flags, m->store->name));
+    if (r == 0)
+        r = connection_prepare(*db, config, cache_bytes, create);
+    return r < 0 ? open_fail(m, r, *db, reason) : 0;
 }
 
 static int open_statements(struct meta *m)
@@ -193,16 +285,9 @@ static int open_commit_seq(struct meta *m)
 
 static int open_database(struct meta *m, const struct meta_config *config, struct reason *reason)
 {
-    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    flags |= config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-    if (config->create)
-        flags |= SQLITE_OPEN_CREATE;
-    int r = sqlite_errno(sqlite3_open_v2(m->path, &m->db, flags, NULL));
-    if (r == 0)
-        r = open_pragmas(m, config);
+    int r = connection_open(m, config, config->cache_bytes, config->create, &m->db, reason);
     if (r < 0)
-        return reason_fail(reason, -r, "%s cannot be opened: %s", m->path,
-                           m->db ? sqlite3_errmsg(m->db) : "no memory");
+        return r;
     r = sqlite_schema_migrate(m->db, config->read_only, reason);
     if (r < 0)
         return r;
@@ -210,22 +295,35 @@ static int open_database(struct meta *m, const struct meta_config *config, struc
     if (r == 0)
         r = open_commit_seq(m);
     if (r < 0)
-        return reason_fail(reason, -r, "%s cannot be read: %s", m->path, sqlite3_errmsg(m->db));
-    return 0;
+        return open_fail(m, r, m->db, reason);
+    if (config->read_only)
+        return 0;
+    r = connection_open(m, config, CHECKPOINT_CACHE_BYTES, false, &m->checkpointer, reason);
+    if (r == 0)
+        sqlite3_busy_handler(m->checkpointer, checkpoint_busy, NULL);
+    return r;
+}
+
+/* Counting its memory costs SQLite a lock in each allocation. */
+static void sqlite_configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
 static int sqlite_open(const struct meta_config *config, struct meta **ret, struct reason *reason)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, sqlite_configure);
+    assert(!(config->create && config->read_only));
     struct meta *m = calloc(1, sizeof(*m));
-    if (!m || asprintf(&m->path, "%s/meta.db", config->dir) < 0) {
-        free(m);
+    if (!m)
         return reason_fail(reason, ENOMEM, "out of memory while opening the metadata");
-    }
     m->read_only = config->read_only;
-    int r;
-    if (config->create && access(m->path, F_OK) == 0)
-        r = reason_fail(reason, EEXIST, "%s is there already: choose an empty directory", m->path);
-    else
+    pthread_mutex_init(&m->checkpoint_lock, NULL);
+    pthread_mutex_init(&m->gate.lock, NULL);
+    pthread_cond_init(&m->gate.changed, NULL);
+    int r = vfs_store_new(config, &m->store, reason);
+    if (r == 0)
         r = open_database(m, config, reason);
     if (r < 0) {
         sqlite_close(m);

@@ -10,7 +10,10 @@
 #include "meta/meta.h"
 #include "util/cleanup.h"
 
+#include <pthread.h>
 #include <sqlite3.h>
+
+struct vfs_store;
 
 extern const struct meta_ops meta_sqlite_ops;
 
@@ -60,10 +63,21 @@ enum statement {
 
 extern const char *const sqlite_statement_text[STATEMENT_COUNT];
 
+/* Who may write: a transaction, or the last part of a checkpoint, which would otherwise starve under constant
+ * load. */
+struct gate {
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t changed;
+    bool held, claimed; /* claimed: a checkpoint waits, and is next */
+};
+
 struct meta {
-    sqlite3 *db;
+    struct vfs_store *store;
+    sqlite3 *db;           /* reads and writes; under the caller's lock */
+    sqlite3 *checkpointer; /* under checkpoint_lock; NULL when reading only */
+    pthread_mutex_t checkpoint_lock;
+    struct gate gate;
     sqlite3_stmt *statements[STATEMENT_COUNT];
-    char *path; /* of meta.db */
     bool read_only;
     /* The transaction under way, if any; guarded by the caller's lock. */
     bool in_transaction, wrote, failed;
@@ -95,8 +109,9 @@ struct span sqlite_column_span(sqlite3_stmt *st, int column);
 uint64_t sqlite_column_u64(sqlite3_stmt *st, int column);
 
 /* 1 a row, 0 no (further) row, or a negative errno. */
-int sqlite_step(sqlite3_stmt *st);
-/* Runs a statement that changes rows, inside a transaction. */
+int sqlite_step(struct meta *m, sqlite3_stmt *st);
+/* Runs a statement that changes rows, inside a transaction. After a failure in it: -EIO, only rollback is
+ * left. */
 int sqlite_change(struct meta *m, sqlite3_stmt *st);
 /* Copies the spans into m->held and lets them point there. 0 or -ENOMEM. */
 int sqlite_hold(struct meta *m, struct span *a, struct span *b, struct span *c);

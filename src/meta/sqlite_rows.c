@@ -36,22 +36,30 @@ uint64_t sqlite_column_u64(sqlite3_stmt *st, int column)
     return (uint64_t)sqlite3_column_int64(st, column);
 }
 
-int sqlite_step(sqlite3_stmt *st)
+/* On some errors SQLite ends the transaction by itself, also on those of a mere read; what is written after
+ * that would be on its own. */
+static int statement_fail(struct meta *m, int rc)
+{
+    m->failed |= m->in_transaction;
+    return sqlite_errno(rc);
+}
+
+int sqlite_step(struct meta *m, sqlite3_stmt *st)
 {
     int rc = sqlite3_step(st);
     if (rc == SQLITE_ROW)
         return 1;
-    return sqlite_errno(rc);
+    return rc == SQLITE_DONE ? 0 : statement_fail(m, rc);
 }
 
 int sqlite_change(struct meta *m, sqlite3_stmt *st)
 {
-    assert(m->in_transaction && !m->failed);
-    int r = sqlite_errno(sqlite3_step(st));
-    if (r < 0)
-        m->failed = true;
+    assert(m->in_transaction);
+    if (m->failed)
+        return -EIO;
     m->wrote = true;
-    return r;
+    int rc = sqlite3_step(st);
+    return rc == SQLITE_DONE ? 0 : statement_fail(m, rc);
 }
 
 static uint8_t *hold_one(uint8_t *to, struct span *s)
@@ -85,7 +93,7 @@ int sqlite_tree_get(struct meta *m, uint32_t bucket, struct span key, struct tre
     STATEMENT_SCOPE(st, m, STATEMENT_TREE_GET);
     sqlite3_bind_int64(st, 1, bucket);
     sqlite_bind_span(st, 2, key);
-    int r = sqlite_step(st);
+    int r = sqlite_step(m, st);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     struct tree_row row = {.bucket = bucket,
@@ -123,7 +131,7 @@ int sqlite_tree_scan(struct meta *m, uint32_t bucket, struct span from, bool inc
     sqlite3_bind_int64(st, 1, bucket);
     sqlite_bind_span(st, 2, from);
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         struct tree_row row = {.bucket = bucket,
                                .key = sqlite_column_span(st, 0),
                                .ino = sqlite_column_u64(st, 1),
@@ -141,7 +149,7 @@ int sqlite_inode_get(struct meta *m, uint64_t ino, struct inode_row *ret)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_INODE_GET);
     sqlite_bind_u64(st, 1, ino);
-    int r = sqlite_step(st);
+    int r = sqlite_step(m, st);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     struct inode_row row = {.ino = ino,
@@ -195,7 +203,7 @@ int sqlite_link_scan(struct meta *m, uint64_t ino, meta_link_fn *fn, void *arg)
     STATEMENT_SCOPE(st, m, STATEMENT_LINK_SCAN);
     sqlite_bind_u64(st, 1, ino);
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         r = fn(arg, (uint32_t)sqlite3_column_int64(st, 0), sqlite_column_span(st, 1));
         if (r != 0)
             return r < 0 ? r : 0;
@@ -225,7 +233,7 @@ int sqlite_bucket_scan(struct meta *m, meta_bucket_fn *fn, void *arg)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_BUCKET_SCAN);
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         struct bucket_row row = {.bucket = (uint32_t)sqlite3_column_int64(st, 0),
                                  .name = sqlite_column_span(st, 1),
                                  .body = sqlite_column_span(st, 2)};
@@ -270,7 +278,7 @@ int sqlite_kek_scan(struct meta *m, meta_kek_fn *fn, void *arg)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_KEK_SCAN);
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         struct kek_row row = {.version = (uint32_t)sqlite3_column_int64(st, 1),
                               .kind = (uint8_t)sqlite3_column_int(st, 2),
                               .epoch = sqlite_column_u64(st, 3)};
@@ -307,7 +315,7 @@ int sqlite_draft_scan(struct meta *m, meta_draft_fn *fn, void *arg)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_DRAFT_SCAN);
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         struct draft_row row = {.ino = sqlite_column_u64(st, 0),
                                 .part = (uint32_t)sqlite3_column_int64(st, 1),
                                 .body = sqlite_column_span(st, 2)};
@@ -341,7 +349,7 @@ int sqlite_unsettled_scan(struct meta *m, meta_unsettled_fn *fn, void *arg)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_UNSETTLED_SCAN);
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         struct unsettled_row row = {.bucket = (uint32_t)sqlite3_column_int64(st, 0),
                                     .key = sqlite_column_span(st, 1),
                                     .seq = sqlite_column_u64(st, 2)};
@@ -356,7 +364,7 @@ int sqlite_value_get(struct meta *m, const char *name, struct span *ret)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_VALUE_GET);
     sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-    int r = sqlite_step(st);
+    int r = sqlite_step(m, st);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     struct span value = sqlite_column_span(st, 0);

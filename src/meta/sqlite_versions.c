@@ -31,10 +31,10 @@ static int version_from_columns(sqlite3_stmt *st, struct version_row *ret)
     return 0;
 }
 
-static int version_rows(sqlite3_stmt *st, meta_version_fn *fn, void *arg)
+static int version_rows(struct meta *m, sqlite3_stmt *st, meta_version_fn *fn, void *arg)
 {
     int r;
-    while ((r = sqlite_step(st)) > 0) {
+    while ((r = sqlite_step(m, st)) > 0) {
         struct version_row row;
         r = version_from_columns(st, &row);
         if (r == 0)
@@ -83,7 +83,7 @@ int sqlite_version_get(struct meta *m, uint32_t bucket, struct span key, uint64_
     STATEMENT_SCOPE(st, m, STATEMENT_VERSION_GET);
     bind_version_key(st, bucket, key);
     sqlite_bind_u64(st, 3, seq);
-    int r = sqlite_step(st);
+    int r = sqlite_step(m, st);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     struct version_row row;
@@ -101,7 +101,7 @@ int sqlite_version_scan(struct meta *m, uint32_t bucket, struct span key, uint64
     STATEMENT_SCOPE(st, m, STATEMENT_VERSION_SCAN);
     bind_version_key(st, bucket, key);
     sqlite_bind_u64(st, 3, from_seq > INT64_MAX ? INT64_MAX : from_seq);
-    return version_rows(st, fn, arg);
+    return version_rows(m, st, fn, arg);
 }
 
 int sqlite_version_scan_up(struct meta *m, uint32_t bucket, struct span key, uint64_t after_seq,
@@ -110,7 +110,7 @@ int sqlite_version_scan_up(struct meta *m, uint32_t bucket, struct span key, uin
     STATEMENT_SCOPE(st, m, STATEMENT_VERSION_SCAN_UP);
     bind_version_key(st, bucket, key);
     sqlite_bind_u64(st, 3, after_seq > INT64_MAX ? INT64_MAX : after_seq);
-    return version_rows(st, fn, arg);
+    return version_rows(m, st, fn, arg);
 }
 
 int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
@@ -118,7 +118,7 @@ int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, 
 {
     STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_SCAN_KEYS : STATEMENT_VERSION_SCAN_KEYS_AFTER);
     bind_version_key(st, bucket, from);
-    return version_rows(st, fn, arg);
+    return version_rows(m, st, fn, arg);
 }
 
 int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
@@ -126,7 +126,7 @@ int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, b
 {
     STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_NEXT_KEY : STATEMENT_VERSION_NEXT_KEY_AFTER);
     bind_version_key(st, bucket, from);
-    int r = sqlite_step(st);
+    int r = sqlite_step(m, st);
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
     struct span key = sqlite_column_span(st, 0);
@@ -141,14 +141,14 @@ int sqlite_version_scan_since(struct meta *m, uint64_t after_seq, meta_version_f
 {
     STATEMENT_SCOPE(st, m, STATEMENT_VERSION_SCAN_SINCE);
     sqlite_bind_u64(st, 1, after_seq > INT64_MAX ? INT64_MAX : after_seq);
-    return version_rows(st, fn, arg);
+    return version_rows(m, st, fn, arg);
 }
 
 int sqlite_version_count(struct meta *m, uint32_t bucket, uint64_t *ret_objects, uint64_t *ret_markers)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_VERSION_COUNT);
     sqlite3_bind_int64(st, 1, bucket);
-    int r = sqlite_step(st);
+    int r = sqlite_step(m, st);
     if (r < 0)
         return r;
     *ret_objects = sqlite_column_u64(st, 0);
