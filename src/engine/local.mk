@@ -1,5 +1,10 @@
 # sources of src/engine
 libholdfs_a_SOURCES += \
+	src/engine/compliance.h src/engine/compliance.c src/engine/compliance_state.c \
+	src/engine/settle.h src/engine/settle.c src/engine/settle_queue.c \
+	src/engine/lock.h src/engine/lock.c src/engine/lock_judge.c src/engine/bypass.c src/engine/seal.c
+
+libholdfs_a_SOURCES += \
 	src/engine/engine.h src/engine/private.h src/engine/record.h \
 	src/engine/attrs.c src/engine/record.c src/engine/errors.c \
 	src/engine/walk.c src/engine/walk.h \

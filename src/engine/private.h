@@ -217,15 +217,20 @@ void version_id_text(const struct version *v, char out[33]);
 void version_describe(struct engine *e, struct version *v, bool latest, struct engine_version *ret); /* M */
 
 /* ---- lock.c, compliance.c, settle.c ---- */
-/* Is the version protected now? 0, or -EPERM with the sentence (mode and date). `bypass`: governance yields to an armed bypass of the
- * caller on this version (which is used up). M. (E4) */
+/* Is the version protected now? Within the transaction that acts on it (an expiry is written down first). 0, or -EPERM with the sentence (mode and date). `bypass`: governance yields to an armed bypass of the
+ * caller on this version (which is used up). M, txn. (E4) */
 int lock_forbids(struct engine *e, struct caller *c, const struct version *v, bool bypass);
 bool lock_in_force(struct engine *e, const struct version *v); /* retention in force or hold ON; M */
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
 
+struct inode *inode_cached(struct engine *e, uint64_t ino); /* M: not referenced; NULL */
 /* Is the version's retention in force now, whatever its hold says? M. */
 bool lock_retention_in_force(struct engine *e, const struct version *v);
+/* Makes what was written so far through any handle (pages of the kernel included) a sealed version. No locks held; 0 where nothing
+ * is open. With `keep`, returns holding the content lock (write) of *keep, referenced: nothing is written until inode_seal_end(). */
+int inode_seal(struct engine *e, struct caller *c, uint64_t ino, struct inode **keep);
+void inode_seal_end(struct engine *e, struct inode *i); /* NULL is accepted */
 int bypasses_open(struct engine *e);
 void bypasses_close(struct engine *e);
 /* retention.md §2.7: owner, times, user.* and trusted.* attributes, headers and meta.* stay as they are where any name's current
@@ -234,6 +239,9 @@ int pinned_forbids(struct engine *e, struct caller *c, struct inode *i);
 
 int compliance_open(struct engine *e, struct reason *reason); /* M, after meta is open: reads the saved clock, credits the gap */
 int compliance_save(struct engine *e);   /* M, txn */
+int compliance_save_beyond(struct engine *e, int64_t hold_s); /* M, txn: unless the saved C has passed that second already */
+void compliance_run(struct engine *e);   /* the worker, each second: ticks, saves when a minute passed. Takes M itself */
+int64_t compliance_hold_s(struct engine *e, int64_t until_ms); /* the second of C at which a lock shown until then ends. M */
 void compliance_tick(struct engine *e);  /* M */
 int64_t compliance_now_s(struct engine *e);     /* C, whole seconds; ticks first. M */
 int64_t compliance_date_ms(struct engine *e);   /* T = C + O in ms. M */
@@ -244,6 +252,9 @@ int settle_open(struct engine *e);   /* M: loads what waits (the timer starts an
 void settle_close(struct engine *e);
 bool settle_waiting(struct engine *e, uint64_t seq);   /* M: is this version unsettled? */
 int settle_add(struct engine *e, const struct bucket *b, struct span key, uint64_t seq); /* M, txn */
+/* A replaced null version (VERSION_REPLACED), right before its successor takes its sequence: settle_run() removes it once that one
+ * is durable. M, txn. */
+int settle_add_replaced(struct engine *e, uint32_t bucket, struct span key, uint64_t seq);
 int settle_drop(struct engine *e, uint32_t bucket, struct span key, uint64_t seq);       /* M, txn: settled or gone */
 /* A version moved (S1): its timer goes along. M, txn. */
 int settle_move(struct engine *e, uint32_t bucket, struct span from, uint64_t from_seq, struct span to, uint64_t to_seq);
@@ -286,9 +297,9 @@ int errors_open(struct engine *e);
 void errors_close(struct engine *e);
 
 /* ---- acl.c ---- */
-/* Attributes a new child takes from its directory's default ACL (acl(5), "OBJECT CREATION AND DEFAULT ACLs"). With one, the umask
- * does not count and *mode is cut by the ACL; without one, *mode loses `umask`. -ENOMEM. */
-int acl_inherit(const struct record *dir, bool child_is_dir, uint32_t umask, uint32_t *mode, struct attrs *child);
+/* What a new child takes from its directory's default ACL (acl(5), "OBJECT CREATION AND DEFAULT ACLs"): attributes into `child`, *mode cut.
+ * 1: there was one (the umask does not count then), 0: none, -ENOMEM. */
+int acl_inherit(const struct record *dir, bool child_is_dir, uint32_t *mode, struct attrs *child);
 
 /* A map that must not be collected while it stands (readers of removed versions, running copies). */
 struct gc_pin {

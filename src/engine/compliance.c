@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * The store's compliance clock: C, the one judge of "in force" (E4), kept in the metadata value "clock".
+ *
+ * Everything runs under engine.meta. The worker ticks each second and saves each minute (compliance_run); judging ticks
+ * as well. lock.c saves before the first removal that an expiry allows, so that C never falls behind what it has freed. */
+#include "engine/compliance.h"
+#include "engine/private.h"
+
+#include <stdio.h>
+
+enum { NS_PER_S = 1000000000, NS_PER_MS = 1000000, SAVE_EVERY_S = 60 };
+/* Between ticks of judging: reading all clocks opens files in /proc, and many tiny ticks would sum up their jitter. */
+static const int64_t tick_least_ns = 10 * NS_PER_MS;
+
+struct compliance {
+    struct compliance_state state; /* M */
+    int64_t saved_c_s;             /* M: C as the metadata has it */
+    int64_t saved_mono_ns;         /* M: when */
+    bool follows_wall;             /* fixed: --retention-clock wall */
+};
+
+static const char value_name[] = "clock";
+
+static int state_load(struct engine *e, struct compliance_state *ret, struct reason *reason)
+{
+    struct span value;
+    int r = e->meta_ops->value_get(e->m, value_name, &value);
+    if (r == 0)
+        r = compliance_state_decode(value.p, value.len, ret);
+    if (r == -ENOENT || r == -EBADMSG)
+        return reason_fail(reason, EIO,
+                           "the store's compliance clock is missing or damaged; run holdfs fsck and put back the metadata");
+    return r;
+}
+
+static int state_save(struct engine *e, const struct compliance_state *s)
+{
+    struct bytes packed = {0};
+    compliance_state_encode(s, &packed);
+    int r = packed.failed ? -ENOMEM : e->meta_ops->value_put(e->m, value_name, span_of(packed.data, packed.len));
+    bytes_done(&packed);
+    return r;
+}
+
+int compliance_init_values(struct engine *e)
+{
+    struct compliance_state s;
+    struct clock_reading now;
+    clock_read(&now);
+    compliance_state_init(&s, clock_wall_ns(), &now);
+    return state_save(e, &s);
+}
+
+int compliance_open(struct engine *e, struct reason *reason)
+{
+    struct compliance_state s;
+    int r = state_load(e, &s, reason);
+    if (r < 0)
+        return r;
+    struct compliance *k = calloc(1, sizeof *k);
+    if (!k)
+        return -ENOMEM;
+    k->follows_wall = strcmp(e->conf.retention_clock, "wall") == 0;
+    k->saved_c_s = s.c_sec;
+    k->saved_mono_ns = clock_mono_ns();
+    struct clock_reading now;
+    clock_read(&now);
+    compliance_state_open(&s, &now);
+    k->state = s;
+    e->clock = k;
+    if (k->follows_wall)
+        compliance_state_follow(&k->state, clock_wall_ns());
+    return 0;
+}
+
+void compliance_close(struct engine *e)
+{
+    free(e->clock);
+    e->clock = NULL;
+}
+
+void compliance_tick(struct engine *e)
+{
+    struct clock_reading now;
+    clock_read(&now);
+    compliance_state_tick(&e->clock->state, &now);
+    if (e->clock->follows_wall)
+        compliance_state_follow(&e->clock->state, clock_wall_ns());
+}
+
+static void tick_if_due(struct engine *e)
+{
+    int64_t since = clock_mono_ns() - e->clock->state.last.mono_ns;
+    if (since < 0 || since >= tick_least_ns)
+        compliance_tick(e);
+}
+
+int compliance_save(struct engine *e)
+{
+    compliance_tick(e);
+    int r = state_save(e, &e->clock->state);
+    if (r == 0) {
+        e->clock->saved_c_s = e->clock->state.c_sec;
+        e->clock->saved_mono_ns = clock_mono_ns();
+    }
+    return r;
+}
+
+int compliance_save_beyond(struct engine *e, int64_t hold_s)
+{
+    return e->clock->saved_c_s >= hold_s ? 0 : compliance_save(e);
+}
+
+void compliance_run(struct engine *e)
+{
+    LOCK_SCOPE(&e->meta);
+    compliance_tick(e);
+    int64_t since = clock_mono_ns() - e->clock->saved_mono_ns;
+    if (e->read_only || (since >= 0 && since < (int64_t)SAVE_EVERY_S * NS_PER_S))
+        return;
+    int r = txn_begin(e);
+    if (r == 0)
+        r = txn_end(e, compliance_save(e));
+    if (r < 0)
+        log_warning("the compliance clock could not be saved: %s", strerror(-r));
+}
+
+int64_t compliance_now_s(struct engine *e)
+{
+    tick_if_due(e);
+    return e->clock->state.c_sec;
+}
+
+int64_t compliance_date_ms(struct engine *e)
+{
+    tick_if_due(e);
+    return compliance_state_date_ns(&e->clock->state) / NS_PER_MS;
+}
+
+int64_t compliance_hold_s(struct engine *e, int64_t until_ms)
+{
+    return compliance_state_hold_s(&e->clock->state, until_ms);
+}
+
+struct lock_count {
+    struct engine *engine;
+    json_int_t in_force;
+};
+
+static int count_lock(void *arg, const struct version_row *row)
+{
+    struct lock_count *count = arg;
+    const struct version v = {
+        .flags = row->flags,
+        .lock_mode = row->lock_mode,
+        .lock_hold_s = row->lock_hold_s,
+        .legal_hold = row->legal_hold,
+    };
+    count->in_force += lock_in_force(count->engine, &v);
+    return 0;
+}
+
+int engine_clock_show(struct engine *e, json_t **ret)
+{
+    LOCK_SCOPE(&e->meta);
+    compliance_tick(e);
+    struct lock_count count = {.engine = e};
+    int r = e->meta_ops->version_scan_since(e->m, 0, count_lock, &count);
+    if (r < 0)
+        return r;
+    const struct compliance_state *s = &e->clock->state;
+    int64_t date_ns = compliance_state_date_ns(s), wall_ns = clock_wall_ns();
+    char date[40], wall[40];
+    timeform_format_ms(date_ns / NS_PER_MS, date);
+    timeform_format_ms(wall_ns / NS_PER_MS, wall);
+    json_t *out = json_pack("{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "kind", e->conf.retention_clock, "c",
+                            (json_int_t)s->c_sec, "t", date, "wall", wall, "lag_s",
+                            (json_int_t)(wall_ns / NS_PER_S - date_ns / NS_PER_S), "offset",
+                            (json_int_t)(s->offset_ns / NS_PER_S), "approvals", (json_int_t)s->approvals,
+                            "locks_in_force", count.in_force);
+    if (!out)
+        return -ENOMEM;
+    *ret = out;
+    return 0;
+}

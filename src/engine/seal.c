@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Sealing a file that may be open for writing, before a lock or the end of its settle time (retention.md §1.6, §2.6 "Lock on an
+ * open draft"): first the kernel's dirty pages, then the draft; what is written afterwards belongs to a newer version. */
+#include "engine/private.h"
+
+static int write_back(struct engine *e, struct inode *i)
+{
+    if (!e->watcher || !e->watcher->write_back || !atomic_load(&i->handles))
+        return 0;
+    return e->watcher->write_back(e->watcher->arg, i->ino);
+}
+
+static int inode_find(struct engine *e, uint64_t ino, struct inode **ret)
+{
+    LOCK_SCOPE(&e->meta);
+    return inode_get(e, ino, ret);
+}
+
+static void inode_leave(struct engine *e, struct inode *i)
+{
+    LOCK_SCOPE(&e->meta);
+    inode_put(e, i);
+}
+
+int inode_seal(struct engine *e, struct caller *c, uint64_t ino, struct inode **keep)
+{
+    struct inode *i;
+    int r = inode_find(e, ino, &i);
+    if (r < 0)
+        return r;
+    if (i->dir) {
+        inode_leave(e, i);
+        return -EISDIR;
+    }
+    r = write_back(e, i);
+    if (r == 0) {
+        pthread_rwlock_wrlock(&i->content_lock);
+        r = draft_seal(e, c, i);
+        if (r == 0 && keep) {
+            *keep = i;
+            return 0;
+        }
+        pthread_rwlock_unlock(&i->content_lock);
+    }
+    inode_leave(e, i);
+    return r;
+}
+
+void inode_seal_end(struct engine *e, struct inode *i)
+{
+    if (!i)
+        return;
+    pthread_rwlock_unlock(&i->content_lock);
+    inode_leave(e, i);
+}
