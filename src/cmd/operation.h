@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * What the operations of control_ops.c share: reading arguments, and turning a path into the engine's terms. */
+#ifndef HOLDFS_CMD_OPERATION_H
+#define HOLDFS_CMD_OPERATION_H
+
+#include "cmd/control.h"
+#include "util/limits.h"
+
+/* A path below the store's root, taken apart. */
+struct operation_path {
+    char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
+    char key[LIMIT_KEY_BYTES + 1]; /* "" for the bucket itself */
+    char version[80];              /* a `.versions` name, id or "latest"; "" for the live object */
+    uint32_t bucket_id;
+    uint64_t root_ino;
+};
+
+/* Of a path, which may lead into `.versions`, and args "version". -EINVAL when it names no bucket, -ENOENT for one that is not
+ * there. */
+int operation_path_read(struct operation_call *call, const char *path, struct operation_path *ret);
+/* The same for args "path". */
+int operation_path(struct operation_call *call, struct operation_path *ret);
+/* The name of a bucket, there or not yet: args "path" must hold nothing more. */
+int operation_bucket_name(struct operation_call *call, char ret[LIMIT_BUCKET_NAME_CHARS + 1]);
+struct engine_place operation_place(const struct operation_path *p);
+/* The live object, or the version that was named. */
+int operation_target(struct operation_call *call, const struct operation_path *p, struct engine_target *ret);
+const char *operation_text(const struct operation_call *call, const char *name); /* NULL: not given */
+bool operation_flag(const struct operation_call *call, const char *name);
+/* Asks the running operations of that name to stop; how many there were. */
+unsigned operation_stop(const char *name);
+/* Refuses callers that are nobody here. */
+int operation_known_caller(struct operation_call *call);
+
+#define OPERATION(symbol) int operation_##symbol(struct operation_call *call)
+OPERATION(status);
+OPERATION(clock_show);
+OPERATION(bucket_create);
+OPERATION(bucket_list);
+OPERATION(bucket_info);
+OPERATION(bucket_set);
+OPERATION(bucket_delete);
+OPERATION(versions);
+OPERATION(stat);
+OPERATION(du);
+OPERATION(debug_object);
+OPERATION(restore);
+OPERATION(retention_set);
+OPERATION(retention_bypass);
+OPERATION(legal_hold);
+OPERATION(fsck);
+OPERATION(scrub);
+OPERATION(gc);
+OPERATION(compact);
+OPERATION(compact_stop);
+OPERATION(export);
+OPERATION(import);
+
+#endif
