@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * The FUSE protocol below libfuse; see wire.h. A worker of libfuse reads a request and handles it in the same
+ * thread, so what was seen while reading waits in thread-local variables. */
+#include "fuse/front.h"
+#include "fuse/tune.h"
+#include "fuse/wire.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <unistd.h>
+
+static _Thread_local struct {
+    bool kills_privileges, tmpfile, init;
+    uint32_t init_flags; /* what the kernel offered */
+} seen;
+
+bool wire_kills_privileges(void)
+{
+    return seen.kills_privileges;
+}
+
+bool wire_is_tmpfile(void)
+{
+    return seen.tmpfile;
+}
+
+/* The argument after the header, or NULL when the request is too short for it. */
+static void *argument(void *buf, size_t len, size_t need)
+{
+    return len < sizeof(struct fuse_in_header) + need ? NULL : (char *)buf + sizeof(struct fuse_in_header);
+}
+
+static void request_seen(void *buf, size_t len)
+{
+    struct fuse_in_header *header = buf;
+    const struct fuse_write_in *w;
+    const struct fuse_setattr_in *s;
+    const struct fuse_open_in *o;
+    const struct fuse_init_in *i;
+    switch (header->opcode) {
+    case FUSE_WRITE:
+        w = argument(buf, len, sizeof *w);
+        seen.kills_privileges = w && (w->write_flags & FUSE_WRITE_KILL_SUIDGID);
+        break;
+    case FUSE_SETATTR:
+        s = argument(buf, len, sizeof *s);
+        seen.kills_privileges = s && (s->valid & FATTR_KILL_SUIDGID);
+        break;
+    case FUSE_OPEN:
+        o = argument(buf, len, sizeof *o);
+        seen.kills_privileges = o && (o->open_flags & FUSE_OPEN_KILL_SUIDGID);
+        break;
+    case FUSE_TMPFILE: /* the same arguments as FUSE_CREATE */
+        header->opcode = FUSE_CREATE;
+        seen.tmpfile = true;
+        break;
+    case FUSE_INIT:
+        i = argument(buf, len, sizeof *i);
+        seen.init = true;
+        seen.init_flags = i ? i->flags : 0;
+        break;
+    default:
+        break;
+    }
+}
+
+static ssize_t wire_read(int fd, void *buf, size_t len, void *userdata)
+{
+    (void)userdata;
+    ssize_t got = read(fd, buf, len);
+    seen.kills_privileges = seen.tmpfile = seen.init = false;
+    if (got >= (ssize_t)sizeof(struct fuse_in_header))
+        request_seen(buf, (size_t)got);
+    return got;
+}
+
+/* libfuse answers INIT with the header and one fuse_init_out. */
+static ssize_t answer_init(int fd, struct iovec *iov, int count, struct fuse_front *front)
+{
+    seen.init = false;
+    const struct fuse_out_header *header = iov[0].iov_base;
+    bool accepted =
+        count == 2 && header->error == 0 && iov[1].iov_len >= offsetof(struct fuse_init_out, unused);
+    if (accepted)
+        ((struct fuse_init_out *)iov[1].iov_base)->flags |= seen.init_flags & FUSE_HANDLE_KILLPRIV_V2;
+    ssize_t put = writev(fd, iov, count);
+    if (accepted && put >= 0) {
+        tune_mount(front->mountpoint);
+        if (front->ready)
+            front->ready(front->ready_arg);
+    }
+    return put;
+}
+
+static ssize_t wire_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    return seen.init ? answer_init(fd, iov, count, userdata) : writev(fd, iov, count);
+}
+
+int wire_attach(struct fuse_session *session)
+{
+    static const struct fuse_custom_io io = {.read = wire_read, .writev = wire_writev};
+    int err = fuse_session_custom_io(session, &io, fuse_session_fd(session));
+    return err > 0 ? -err : err;
+}
