@@ -42,6 +42,7 @@ struct engine;
 struct caller {
     uint32_t uid, gid;
     int32_t pid;
+    uint32_t umask;             /* applied to new files unless a default ACL stands in its place; 0 where the kernel did it */
     const char *front;          /* "mount", "s3", "command", "internal" */
     struct principal principal; /* engine_caller_init fills it */
     struct reason reason;       /* out: why it was refused */

@@ -9,3 +9,8 @@ libholdfs_a_SOURCES += \
 	src/engine/attrs.c src/engine/record.c src/engine/errors.c \
 	src/engine/walk.c src/engine/walk.h \
 	src/engine/history.c src/engine/at.c
+
+libholdfs_a_SOURCES += \
+	src/engine/engine.c src/engine/store.c src/engine/txn.c src/engine/bucket.c src/engine/keyring.c \
+	src/engine/inode.c src/engine/tree.c src/engine/unlink.c src/engine/rename.c src/engine/version.c \
+	src/engine/draft.h src/engine/draft.c src/engine/publish.c src/engine/io.c src/engine/setattr.c

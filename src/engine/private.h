@@ -45,7 +45,7 @@ struct bucket {
     struct attrs tags; /* ATTR_TAG */
     uint8_t kek_id[16];
     uint32_t kek_version; /* newest */
-    uint64_t open_drafts;
+    struct bucket *dead_next; /* removed, but handles may still point to it */
 };
 
 /* The identity of one version, where a pointer would not live long enough. The key is owned. */
@@ -96,12 +96,15 @@ struct inode {
     size_t key_len;
     uint64_t generation;
     uint32_t nlink;          /* M */
-    struct record record;    /* M: attributes of the current version, of the draft, or of the directory (map unused: see content) */
+    struct record record;    /* M: attributes of the current version, of the draft, or of the directory (record.map is the published content's) */
     uint64_t seq;            /* M: current version's sequence under `key`; 0: none yet */
-    bool sealed_by_lock;     /* M: current version has a lock or hold: pinned attributes */
+    uint64_t data_bytes;     /* M: bytes of the current content that are not holes */
+    bool times_dirty;        /* M: a directory whose times are not yet in its row */
+    struct inode *dirty_next; /* M: list of those */
 
     pthread_rwlock_t content_lock;
-    struct content *content; /* C: published content; NULL until first needed */
+    struct content *_Atomic content; /* published content, NULL until first needed: replaced under C (write), read under C */
+    atomic_bool content_stale; /* A: set under M when the current version changed without C; the next user loads it anew */
     struct draft *draft;     /* C (pointer also read under M) */
     atomic_uint writers;     /* A: writable handles */
     atomic_uint handles;     /* A */
@@ -138,14 +141,19 @@ struct engine {
     struct pipeline *pipe;
     int64_t opened_ns;
     char *owner_text;
+    bool failed_open;
 
     pthread_mutex_t meta;
     uint64_t next_seq, next_ino; /* M */
+    uint64_t seq_reserved, ino_reserved; /* M: counters in metadata stand here */
     struct bucket **buckets;     /* M: by number order of creation */
     size_t bucket_count;         /* M */
+    struct bucket *dead_buckets; /* M */
     struct inode **inodes;       /* M: hash */
     size_t inode_count, inode_buckets; /* M */
-    struct inode lru;            /* M: sentinel, unused inodes */
+    struct inode lru;            /* M: sentinel, unused inodes, least recently used first */
+    size_t lru_count;            /* M */
+    struct inode *dirty_dirs;    /* M */
     struct record root_record;   /* M: the mount root's attributes */
     struct settle *settle;       /* M */
     struct compliance *clock;    /* M */
@@ -169,11 +177,25 @@ struct engine {
     json_t *integrity_list;      /* M: last 64, for status */
 };
 
-/* ---- engine.c, bucket.c: buckets ---- */
+/* ---- store.c, engine.c ---- */
+int store_lock(const char *dir, bool read_only, const char *owner_text, int *ret_fd, struct reason *reason);
+int engine_open_with(const char *dir, const struct store_conf *conf, struct store_keys *keys, struct engine **ret,
+                     struct reason *reason);
+
+/* ---- bucket.c ---- */
 struct bucket *bucket_by_number(struct engine *e, uint32_t number);              /* M; NULL */
 struct bucket *bucket_by_name(struct engine *e, const char *name, size_t len);   /* M; NULL */
 int bucket_save(struct engine *e, const struct bucket *b);                       /* M, in a transaction */
 bool bucket_name_valid(const char *name, size_t len, struct reason *reason);     /* S3's naming rules */
+
+struct bucket_options {
+    bool unversioned, object_lock;
+};
+int buckets_load(struct engine *e); /* M */
+void buckets_unload(struct engine *e);
+int bucket_create(struct engine *e, struct caller *c, const char *name, size_t len, uint32_t mode,
+                  const struct bucket_options *options, struct bucket **ret);       /* M */
+int bucket_remove(struct engine *e, struct caller *c, struct bucket *b);          /* M: DeleteBucket; frees b */
 
 /* ---- txn.c ---- */
 int txn_begin(struct engine *e);                 /* M */
@@ -188,8 +210,21 @@ int inode_get(struct engine *e, uint64_t ino, struct inode **ret);   /* M: refer
 struct inode *inode_ref(struct inode *i);                            /* M */
 void inode_put(struct engine *e, struct inode *i);                   /* M */
 void inode_attr(struct engine *e, struct inode *i, struct engine_attr *ret); /* M */
+/* A new inode of a file, in the cache and referenced; its row is written by inode_save(). M. */
+int inode_new(struct engine *e, struct bucket *b, struct span key, uint64_t ino, const struct record *record, struct inode **ret);
+struct inode *inode_cached(struct engine *e, uint64_t ino);          /* M: not referenced; NULL */
 int inode_save(struct engine *e, struct inode *i);                   /* M, txn: writes the inode row (directories: attributes too) */
+void inode_touch_dir(struct engine *e, struct inode *dir);           /* M: a name came or went: mtime, ctime now, saved soon */
+int inode_save_dirty_dirs(struct engine *e);                         /* M: in a transaction of its own */
+struct instant instant_now(void);
+int inode_rekey(struct engine *e, struct inode *i, struct span key); /* M, txn: its first name is now `key` */
+int file_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, uint64_t generation, uint32_t nlink); /* M, txn */
+void record_attr(const struct record *r, struct engine_attr *ret);   /* attributes of a version; ino is left to the caller */
+void inodes_unload(struct engine *e);                                /* M */
 int inode_reload(struct engine *e, struct inode *i);                 /* M: attributes of what is current now */
+/* Writes a directory's inode row. M, txn. */
+int dir_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, const struct record *record);
+void inode_forget(struct engine *e, uint64_t ino); /* M: a cached one has lost its last name */
 /* Writes the inode's record into the current version row of each of its names (objects) or its inode row (directories). M, txn. */
 int inode_record_save(struct engine *e, struct inode *i);
 /* Every name of the inode, first one first: (bucket fixed) keys owned by the caller (free each, free the array). M. */
@@ -266,10 +301,32 @@ void settle_run(struct engine *e);
 /* Settles one version at once. M, txn. */
 int settle_now(struct engine *e, struct version *v);
 
+/* ---- tree.c, rename.c ---- */
+/* Takes a name from the live tree and from its inode; the inode goes with its last name (open handles keep it as an orphan). M, txn. */
+int tree_drop_name(struct engine *e, struct bucket *b, struct span key, uint64_t ino);
+/* A directory's key and a name as one key, in buf (4096 bytes). -ENAMETOOLONG. */
+int tree_child_key(const struct inode *dir, const char *name, size_t len, uint8_t *buf, struct span *ret);
+int tree_name_check(struct caller *c, const char *name, size_t len); /* for a name to be made: -EILSEQ, -ENAMETOOLONG */
+int tree_dir_empty(struct engine *e, struct bucket *b, struct span key); /* -ENOTEMPTY; M */
+int tree_dir(struct engine *e, uint64_t ino, struct inode **ret); /* M: referenced; -ENOTDIR */
+int tree_lookup(struct engine *e, struct inode *dir, const char *name, size_t len, struct inode **ret); /* M: referenced */
+/* What every call that makes a name checks first: place, form, permission, -EEXIST; key in buf. M. */
+int tree_create_begin(struct engine *e, struct caller *c, struct inode *dir, const char *name, size_t len, uint8_t *buf,
+                      struct span *key);
+int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct record *record); /* owner, times, ACL of a new inode */
+/* Are there versions of v's key beside v, and is the newest of them an object? M. */
+int version_others(struct engine *e, const struct version *v, bool *ret_any, bool *ret_live);
+int version_tie(struct record *record, const struct version *from); /* the record's content came by rename from that version */
+int version_make_room(struct engine *e, struct caller *c, const struct bucket *b, struct span key); /* null version's successor is coming; M, txn */
+int version_publish_time(struct engine *e, uint32_t bucket, struct span key, int64_t wanted, int64_t *ret); /* M */
+
 /* ---- draft.c ---- */
 /* Publishes and seals the inode's draft, if any, so that what comes next meets a sealed version. Content lock held (write), M not held. */
 int draft_seal(struct engine *e, struct caller *c, struct inode *i);
 bool draft_open(const struct inode *i); /* M or C */
+void record_new_etag(struct record *record); /* the opaque "-0" form */
+/* Content short enough to stay in the row (symbolic links): sealed into record->map. */
+int content_small(struct engine *e, struct bucket *b, struct record *record, const void *data, size_t len);
 /* Content of the inode for reading, referenced (published content; loads it on first use). C held. */
 int inode_content(struct engine *e, struct inode *i, struct content **ret);
 
@@ -289,6 +346,7 @@ void content_unref(struct content *c);
 /* ---- permission and words ---- */
 /* Judges one action on a key ("" and length 0: the bucket). M not needed. */
 int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key);
+int engine_may_ino(struct engine *e, struct caller *c, const char *action, uint64_t ino); /* takes M */
 /* "b/key" for messages, shortened; static per thread buffer. */
 const char *engine_show(const struct bucket *b, struct span key);
 
@@ -300,6 +358,8 @@ void errors_close(struct engine *e);
 /* What a new child takes from its directory's default ACL (acl(5), "OBJECT CREATION AND DEFAULT ACLs"): attributes into `child`, *mode cut.
  * 1: there was one (the umask does not count then), 0: none, -ENOMEM. */
 int acl_inherit(const struct record *dir, bool child_is_dir, uint32_t *mode, struct attrs *child);
+/* After a chmod: an access ACL's owner, mask (or group) and other entries follow record->mode (acl(5), "CORRESPONDENCE"). -ENOMEM. */
+int acl_follow_mode(struct record *record);
 
 /* A map that must not be collected while it stands (readers of removed versions, running copies). */
 struct gc_pin {

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Drafts: beginning, changing, reading. Publishing is in publish.c. See draft.h. */
+#include "engine/draft.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+bool draft_open(const struct inode *i)
+{
+    return i->draft != NULL;
+}
+
+void draft_free(struct draft *d)
+{
+    if (!d)
+        return;
+    if (d->bytes)
+        secret_wipe(d->bytes, d->bytes_cap);
+    free(d->bytes);
+    for (size_t n = 0; n < d->key_count; n++)
+        content_key_unref(d->keys[n]);
+    free(d->keys);
+    content_key_unref(d->key);
+    extmap_unref(d->map);
+    free(d);
+}
+
+static int draft_reserve(struct draft *d, size_t len)
+{
+    if (len <= d->bytes_cap)
+        return 0;
+    size_t cap = d->bytes_cap ? d->bytes_cap : 1024;
+    while (cap < len)
+        cap *= 2;
+    uint8_t *bytes = realloc(d->bytes, cap);
+    if (!bytes)
+        return -ENOMEM;
+    memset(bytes + d->bytes_cap, 0, cap - d->bytes_cap);
+    d->bytes = bytes;
+    d->bytes_cap = cap;
+    return 0;
+}
+
+int draft_take_keys(struct engine *e, struct inode *i)
+{
+    struct draft *d = i->draft;
+    if (d->key_count >= d->map->dek_count)
+        return 0;
+    struct content_key **keys = realloc(d->keys, d->map->dek_count * sizeof *keys);
+    if (!keys)
+        return -ENOMEM;
+    d->keys = keys;
+    while (d->key_count < d->map->dek_count) {
+        int r = keyring_dek_open(e, i->bucket, &d->map->deks[d->key_count], &keys[d->key_count]);
+        if (r < 0)
+            return r;
+        d->key_count++;
+    }
+    return 0;
+}
+
+/* E8: a draft always has its own data key, made when its first frame is sealed and again when its numbers run out. */
+static int draft_key(struct engine *e, struct inode *i)
+{
+    struct draft *d = i->draft;
+    if (d->key && content_key_next(d->key) < (UINT64_C(1) << 32) - 1024)
+        return 0;
+    content_key_unref(d->key);
+    d->key = NULL;
+    return keyring_dek_new(e, i->bucket, &d->wrapped, &d->key);
+}
+
+static int draft_load_small(struct engine *e, struct draft *d, struct content *content)
+{
+    int r = draft_reserve(d, d->size_bytes);
+    if (r < 0 || !d->size_bytes)
+        return r;
+    struct content_fault fault;
+    ssize_t n = content_read(e->pipe, content->map, content->keys, 0, d->bytes, d->size_bytes, &fault);
+    if (n < 0)
+        return (int)n;
+    return (uint64_t)n == d->size_bytes ? 0 : -EIO;
+}
+
+static int draft_fill(struct engine *e, struct inode *i, struct draft *d)
+{
+    struct content *content;
+    int r = inode_content(e, i, &content);
+    if (r < 0)
+        return r;
+    d->size_bytes = content->map->size_bytes;
+    d->small = d->size_bytes <= DRAFT_SMALL_BYTES;
+    if (d->small) {
+        d->map = extmap_new();
+        r = d->map ? draft_load_small(e, d, content) : -ENOMEM;
+    } else {
+        d->map = extmap_copy(content->map);
+        r = d->map ? 0 : -ENOMEM;
+    }
+    content_unref(content);
+    return r;
+}
+
+int draft_begin(struct engine *e, struct inode *i, const struct principal *principal)
+{
+    if (i->draft)
+        return 0;
+    if (e->read_only)
+        return -EROFS;
+    struct draft *d = calloc(1, sizeof *d);
+    if (!d)
+        return -ENOMEM;
+    d->principal = *principal;
+    d->written = i->record.written;
+    int r = draft_fill(e, i, d);
+    if (r < 0) {
+        draft_free(d);
+        return r;
+    }
+    atomic_store(&i->live_size, d->size_bytes);
+    atomic_store(&i->live_mtime_ns, 0);
+    LOCK_SCOPE(&e->meta);
+    i->draft = d;
+    return draft_take_keys(e, i);
+}
+
+void draft_note_change(struct inode *i)
+{
+    struct draft *d = i->draft;
+    if (!d->small)
+        d->size_bytes = d->map->size_bytes;
+    d->changed = true;
+    atomic_store(&i->live_size, d->size_bytes);
+    atomic_store(&i->live_mtime_ns, clock_wall_ns());
+}
+
+static int draft_write_frames(struct engine *e, struct inode *i, const void *buf, size_t len, uint64_t offset)
+{
+    struct draft *d = i->draft;
+    int r = draft_key(e, i);
+    int dek = r < 0 ? r : extmap_dek_index(d->map, &d->wrapped);
+    if (dek < 0)
+        return dek;
+    r = draft_take_keys(e, i);
+    if (r < 0)
+        return r;
+    return content_write(e->pipe, d->key, (uint32_t)dek, i->bucket->compress ? FRAME_COMPRESSION_ZSTD : FRAME_COMPRESSION_NONE,
+                         d->map, offset, buf, len);
+}
+
+int draft_to_map(struct engine *e, struct inode *i)
+{
+    struct draft *d = i->draft;
+    if (!d->small)
+        return 0;
+    int r = d->size_bytes ? draft_write_frames(e, i, d->bytes, d->size_bytes, 0) : 0;
+    if (r == 0)
+        r = extmap_resize(d->map, d->size_bytes);
+    if (r < 0)
+        return r;
+    d->small = false;
+    secret_wipe(d->bytes, d->bytes_cap);
+    free(d->bytes);
+    d->bytes = NULL;
+    d->bytes_cap = 0;
+    return 0;
+}
+
+int draft_write(struct engine *e, struct inode *i, const void *buf, size_t len, uint64_t offset)
+{
+    struct draft *d = i->draft;
+    int r;
+    if (d->small && offset + len <= DRAFT_SMALL_BYTES) {
+        r = draft_reserve(d, offset + len);
+        if (r < 0)
+            return r;
+        memcpy(d->bytes + offset, buf, len);
+        if (offset + len > d->size_bytes)
+            d->size_bytes = offset + len;
+    } else {
+        r = draft_to_map(e, i);
+        if (r == 0)
+            r = draft_write_frames(e, i, buf, len, offset);
+        if (r < 0)
+            return r;
+    }
+    d->written = true;
+    draft_note_change(i);
+    return 0;
+}
+
+ssize_t draft_read(struct engine *e, struct inode *i, void *buf, size_t len, uint64_t offset, struct content_fault *fault)
+{
+    struct draft *d = i->draft;
+    if (!d->small)
+        return content_read(e->pipe, d->map, d->keys, offset, buf, len, fault);
+    if (offset >= d->size_bytes)
+        return 0;
+    if (len > d->size_bytes - offset)
+        len = d->size_bytes - offset;
+    memcpy(buf, d->bytes + offset, len);
+    return (ssize_t)len;
+}
+
+int draft_resize(struct engine *e, struct inode *i, uint64_t size)
+{
+    struct draft *d = i->draft;
+    if (size == d->size_bytes)
+        return 0;
+    int r = 0;
+    if (size == 0 && !d->small) { /* starts over as small content */
+        d->small = true;
+        for (size_t n = 0; n < d->key_count; n++)
+            content_key_unref(d->keys[n]);
+        d->key_count = 0;
+        extmap_unref(d->map);
+        d->map = extmap_new();
+        if (!d->map)
+            return -ENOMEM;
+    } else if (d->small && size <= DRAFT_SMALL_BYTES) {
+        r = draft_reserve(d, size);
+        if (r == 0 && size < d->size_bytes)
+            memset(d->bytes + size, 0, d->size_bytes - size);
+    } else {
+        r = draft_to_map(e, i);
+        if (r == 0)
+            r = extmap_resize(d->map, size);
+    }
+    if (r < 0)
+        return r;
+    d->size_bytes = size;
+    draft_note_change(i);
+    return 0;
+}
+
+int draft_punch(struct engine *e, struct inode *i, uint64_t offset, uint64_t length)
+{
+    (void)e;
+    struct draft *d = i->draft;
+    if (offset >= d->size_bytes)
+        return 0;
+    if (length > d->size_bytes - offset)
+        length = d->size_bytes - offset;
+    int r = 0;
+    if (d->small)
+        memset(d->bytes + offset, 0, length);
+    else
+        r = extmap_punch(d->map, offset, length);
+    if (r == 0)
+        draft_note_change(i);
+    return r;
+}
+
+/* Small content as a frame: inline in the row, or in a segment. */
+static int draft_seal_small(struct engine *e, struct inode *i, struct extmap *map)
+{
+    struct draft *d = i->draft;
+    int r = draft_key(e, i);
+    int dek = r < 0 ? r : extmap_dek_index(map, &d->wrapped);
+    if (dek < 0)
+        return dek;
+    enum frame_compression compression = i->bucket->compress ? FRAME_COMPRESSION_ZSTD : FRAME_COMPRESSION_NONE;
+    if (d->size_bytes <= DRAFT_INLINE_BYTES)
+        return content_write_inline(e->pipe, d->key, (uint32_t)dek, compression, map, 0, d->bytes, d->size_bytes);
+    return content_write(e->pipe, d->key, (uint32_t)dek, compression, map, 0, d->bytes, d->size_bytes);
+}
+
+int draft_map(struct engine *e, struct inode *i, struct extmap **ret)
+{
+    struct draft *d = i->draft;
+    struct extmap *map = d->small ? extmap_new() : extmap_copy(d->map);
+    if (!map)
+        return -ENOMEM;
+    int r = 0;
+    if (d->small && d->size_bytes)
+        r = draft_seal_small(e, i, map);
+    if (r == 0)
+        r = extmap_resize(map, d->size_bytes);
+    if (r == 0)
+        r = extmap_tidy(map);
+    if (r < 0) {
+        extmap_unref(map);
+        return r;
+    }
+    *ret = map;
+    return 0;
+}
+
+int content_small(struct engine *e, struct bucket *b, struct record *record, const void *data, size_t len)
+{
+    struct extmap *map = extmap_new();
+    struct extmap_dek wrapped;
+    struct content_key *key = NULL;
+    int r = map ? keyring_dek_new(e, b, &wrapped, &key) : -ENOMEM;
+    int dek = r < 0 ? r : extmap_dek_index(map, &wrapped);
+    r = dek < 0 ? dek : content_write_inline(e->pipe, key, (uint32_t)dek, FRAME_COMPRESSION_NONE, map, 0, data, len);
+    content_key_unref(key);
+    if (r < 0) {
+        extmap_unref(map);
+        return r;
+    }
+    record->map = map;
+    record->size_bytes = len;
+    record->written = true;
+    record->envelope = ENVELOPE_SSE_S3;
+    memcpy(record->kek_id, b->kek_id, 16);
+    record->kek_version = b->kek_version;
+    record_new_etag(record);
+    return 0;
+}
+
+void record_new_etag(struct record *record)
+{
+    uint8_t random[16];
+    random_bytes(random, sizeof random);
+    hex_format(random, sizeof random, record->etag);
+    memcpy(record->etag + 32, "-0", 3);
+}
+
+/* ---- published content ---- */
+
+int inode_content(struct engine *e, struct inode *i, struct content **ret)
+{
+    LOCK_SCOPE(&e->meta);
+    if (i->content && !atomic_load(&i->content_stale)) {
+        *ret = content_ref(i->content);
+        return 0;
+    }
+    struct extmap *map = i->record.map ? extmap_ref(i->record.map) : extmap_new();
+    if (!map)
+        return -ENOMEM;
+    if (!i->record.map) {
+        int r = extmap_resize(map, i->record.size_bytes);
+        if (r < 0) {
+            extmap_unref(map);
+            return r;
+        }
+    }
+    struct content *content;
+    int r = content_new(e, i->bucket, map, &content);
+    extmap_unref(map);
+    if (r < 0)
+        return r;
+    content_unref(i->content);
+    i->content = content;
+    atomic_store(&i->content_stale, false);
+    *ret = content_ref(content);
+    return 0;
+}
+
+void content_report(struct engine *e, struct inode *i, const struct content_fault *fault)
+{
+    char what[200], id[33] = "draft";
+    snprintf(what, sizeof what, "segment %u offset %llu frame %llu, file offset %llu: %s", fault->segment,
+             (unsigned long long)fault->place_bytes, (unsigned long long)fault->number,
+             (unsigned long long)fault->file_offset, fault->what ? fault->what : "unreadable");
+    LOCK_SCOPE(&e->meta);
+    struct version v;
+    struct span key = span_of(i->key, i->key_len);
+    if (version_load(e, i->bucket->number, key, 0, &v) == 0) {
+        version_id_text(&v, id);
+        version_done(&v);
+    }
+    integrity_event(e, what, i->bucket->name, key, id);
+}

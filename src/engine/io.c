@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Handles: opening, reading, writing, flushing, syncing, and the calls that change content by range.
+ *
+ * Each call takes the inode's content lock, then (briefly) engine.meta. Permission is judged at open. */
+#include "engine/draft.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { IO_FILE_MAX_SHIFT = 43 }; /* 8 TiB: what 2^32 frames of one data key cover with room to spare */
+
+static void io_handle_caller(struct engine_handle *h, struct caller *c)
+{
+    engine_caller_init(h->engine, c, h->uid, 0, 0, "mount");
+    c->principal = h->principal;
+}
+
+/* M held. Takes over the inode reference. */
+static int handle_new(struct engine *e, struct caller *c, struct inode *i, int flags, struct engine_handle **ret)
+{
+    struct engine_handle *h = calloc(1, sizeof *h);
+    if (!h)
+        return -ENOMEM;
+    h->engine = e;
+    h->inode = i;
+    h->flags = flags;
+    h->uid = c->uid;
+    h->principal = c->principal;
+    h->writable = (flags & O_ACCMODE) != O_RDONLY;
+    atomic_fetch_add(&i->handles, 1);
+    if (h->writable)
+        atomic_fetch_add(&i->writers, 1);
+    *ret = h;
+    return 0;
+}
+
+uint64_t engine_handle_ino(const struct engine_handle *h)
+{
+    return h->inode ? h->inode->ino : 0;
+}
+
+bool engine_handle_writable(const struct engine_handle *h)
+{
+    return h->writable;
+}
+
+/* ---- open ---- */
+
+static int open_may(struct engine *e, struct caller *c, struct inode *i, int flags)
+{
+    struct span key = span_of(i->key, i->key_len);
+    int r = 0;
+    if ((flags & O_ACCMODE) != O_WRONLY)
+        r = engine_may(e, c, "s3:GetObject", i->bucket, key);
+    if (r == 0 && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
+        r = engine_may(e, c, "s3:PutObject", i->bucket, key);
+        if (r == 0 && e->read_only)
+            r = -EROFS;
+    }
+    return r;
+}
+
+/* O_TRUNC: a file that held anything starts a draft; an empty one has nothing to lose. */
+static int open_truncate(struct engine_handle *h)
+{
+    struct engine *e = h->engine;
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    int r = 0;
+    bool empty = i->draft ? i->draft->size_bytes == 0 : i->record.size_bytes == 0;
+    if (!empty) {
+        r = draft_begin(e, i, &h->principal);
+        if (r == 0)
+            r = draft_resize(e, i, 0);
+    }
+    pthread_rwlock_unlock(&i->content_lock);
+    return r;
+}
+
+int engine_open_file(struct engine *e, struct caller *c, uint64_t ino, int flags, struct engine_handle **ret)
+{
+    struct engine_handle *h = NULL;
+    {
+        LOCK_SCOPE(&e->meta);
+        struct inode *i;
+        int r = inode_get(e, ino, &i);
+        if (r < 0)
+            return r;
+        r = i->dir ? -EISDIR : open_may(e, c, i, flags);
+        if (r == 0)
+            r = handle_new(e, c, i, flags, &h);
+        if (r < 0) {
+            inode_put(e, i);
+            return r;
+        }
+    }
+    if (h->writable && (flags & O_TRUNC)) {
+        int r = open_truncate(h);
+        if (r < 0) {
+            engine_release(h);
+            return r;
+        }
+    }
+    *ret = h;
+    return 0;
+}
+
+/* ---- create ---- */
+
+static int create_rows(struct engine *e, struct bucket *b, struct span key, uint64_t ino)
+{
+    int r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = b->number, .key = key, .ino = ino, .kind = TREE_OBJECT});
+    if (r == 0)
+        r = file_row_put(e, b->number, key, ino, 1, 1);
+    if (r == 0)
+        r = e->meta_ops->draft_put(e->m, &(struct draft_row){.ino = ino});
+    return r;
+}
+
+/* A new inode with an empty draft. M held; `key` NULL-length only for O_TMPFILE (then nothing is written). */
+static int create_inode(struct engine *e, struct caller *c, struct inode *dir, struct span key, uint32_t mode, bool named,
+                        struct inode **ret)
+{
+    struct record record;
+    int r = tree_new_record(c, dir, S_IFREG | (mode & 07777), &record);
+    if (r < 0)
+        return r;
+    uint64_t ino = e->next_ino++;
+    r = named ? txn_begin(e) : 0;
+    if (r == 0 && named)
+        r = txn_end(e, create_rows(e, dir->bucket, key, ino));
+    if (r == 0)
+        r = inode_new(e, dir->bucket, key, ino, &record, ret);
+    record_done(&record);
+    if (r < 0)
+        return r;
+    (*ret)->orphan = !named;
+    if (!named)
+        (*ret)->nlink = 0;
+    return 0;
+}
+
+static int create_draft(struct engine_handle *h, bool named)
+{
+    struct engine *e = h->engine;
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    int r = draft_begin(e, i, &h->principal);
+    if (r == 0) {
+        i->draft->changed = true; /* creating is a change: the close publishes an empty version */
+        i->draft->saved = named;
+    }
+    pthread_rwlock_unlock(&i->content_lock);
+    return r;
+}
+
+static int create_open(struct engine *e, struct caller *c, uint64_t dir_ino, const char *name, size_t len, uint32_t mode,
+                       int flags, struct engine_attr *ret_attr, struct engine_handle **ret)
+{
+    bool named = name != NULL;
+    struct engine_handle *h = NULL;
+    {
+        LOCK_SCOPE(&e->meta);
+        struct inode *dir, *i = NULL;
+        int r = tree_dir(e, dir_ino, &dir);
+        if (r < 0)
+            return r;
+        uint8_t buf[4096];
+        struct span key = span_of("", 0);
+        if (named)
+            r = tree_create_begin(e, c, dir, name, len, buf, &key);
+        else if (!dir->bucket)
+            r = -EPERM;
+        else
+            r = engine_may(e, c, "s3:PutObject", dir->bucket, span_of(dir->key, dir->key_len));
+        if (r == 0)
+            r = create_inode(e, c, dir, key, mode, named, &i);
+        if (r == 0)
+            r = handle_new(e, c, i, flags, &h);
+        if (r == 0) {
+            if (named)
+                inode_touch_dir(e, dir);
+            inode_attr(e, i, ret_attr);
+        } else {
+            inode_put(e, i);
+        }
+        inode_put(e, dir);
+        if (r < 0)
+            return r;
+    }
+    int r = create_draft(h, named);
+    if (r < 0) {
+        engine_release(h);
+        return r;
+    }
+    *ret = h;
+    return 0;
+}
+
+int engine_create(struct engine *e, struct caller *c, uint64_t dir, const char *name, size_t len, uint32_t mode, int flags,
+                  struct engine_attr *ret_attr, struct engine_handle **ret)
+{
+    return create_open(e, c, dir, name, len, mode, flags, ret_attr, ret);
+}
+
+int engine_tmpfile(struct engine *e, struct caller *c, uint64_t dir, uint32_t mode, int flags, struct engine_attr *ret_attr,
+                   struct engine_handle **ret)
+{
+    return create_open(e, c, dir, NULL, 0, mode, flags, ret_attr, ret);
+}
+
+/* ---- read, write ---- */
+
+/* Makes the published content ready (keys opened); C held for reading on return, whatever the result. */
+static int read_prepare(struct engine *e, struct inode *i)
+{
+    pthread_rwlock_rdlock(&i->content_lock);
+    while (!i->draft && (!i->content || atomic_load(&i->content_stale))) {
+        pthread_rwlock_unlock(&i->content_lock);
+        pthread_rwlock_wrlock(&i->content_lock);
+        struct content *content;
+        int r = i->draft ? 0 : inode_content(e, i, &content);
+        if (r == 0 && !i->draft)
+            content_unref(content);
+        pthread_rwlock_unlock(&i->content_lock);
+        pthread_rwlock_rdlock(&i->content_lock);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static ssize_t read_version(struct engine_handle *h, void *buf, size_t len, uint64_t offset)
+{
+    struct content_fault fault = {0};
+    ssize_t n = content_read(h->engine->pipe, h->content->map, h->content->keys, offset, buf, len, &fault);
+    if (n == -EIO) {
+        LOCK_SCOPE(&h->engine->meta);
+        integrity_event(h->engine, fault.what ? fault.what : "unreadable", "(version)", span_of("", 0), "");
+    }
+    return n;
+}
+
+ssize_t engine_read(struct engine_handle *h, void *buf, size_t len, uint64_t offset)
+{
+    if (!h->inode)
+        return read_version(h, buf, len, offset);
+    struct inode *i = h->inode;
+    struct content_fault fault = {0};
+    ssize_t n = read_prepare(h->engine, i);
+    if (n == 0) {
+        struct content *content = i->content;
+        n = i->draft ? draft_read(h->engine, i, buf, len, offset, &fault)
+                     : content_read(h->engine->pipe, content->map, content->keys, offset, buf, len, &fault);
+    }
+    pthread_rwlock_unlock(&i->content_lock);
+    if (n == -EIO)
+        content_report(h->engine, i, &fault);
+    return n;
+}
+
+static int io_range_check(uint64_t offset, uint64_t length)
+{
+    uint64_t end;
+    if (__builtin_add_overflow(offset, length, &end) || end > UINT64_C(1) << IO_FILE_MAX_SHIFT)
+        return -EFBIG;
+    return 0;
+}
+
+ssize_t engine_write(struct engine_handle *h, const void *buf, size_t len, uint64_t offset)
+{
+    if (!h->writable)
+        return -EBADF;
+    int r = io_range_check(offset, len);
+    if (r < 0 || !len)
+        return r;
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    r = draft_begin(h->engine, i, &h->principal);
+    if (r == 0)
+        r = draft_write(h->engine, i, buf, len, offset);
+    pthread_rwlock_unlock(&i->content_lock);
+    return r < 0 ? r : (ssize_t)len;
+}
+
+/* ---- flush, fsync, release ---- */
+
+int engine_flush(struct engine *e, struct caller *c, struct engine_handle *h)
+{
+    if (!h->writable)
+        return 0;
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    int r = draft_publish(e, c, i);
+    pthread_rwlock_unlock(&i->content_lock);
+    return r;
+}
+
+/* Nothing of the inode's bytes lies in a segment: the metadata log alone makes it durable. */
+static bool sync_metadata_only(const struct inode *i)
+{
+    if (i->draft && i->draft->changed)
+        return i->draft->small && i->draft->size_bytes <= DRAFT_INLINE_BYTES;
+    const struct extmap *map = i->record.map;
+    return !map || !map->count || (map->count == 1 && map->extents[0].segment == 0);
+}
+
+int engine_fsync(struct engine_handle *h, bool data_only)
+{
+    (void)data_only;
+    struct engine *e = h->engine;
+    struct inode *i = h->inode;
+    if (!i || e->read_only)
+        return 0;
+    int r = 0;
+    bool metadata_only;
+    pthread_rwlock_wrlock(&i->content_lock);
+    metadata_only = sync_metadata_only(i);
+    if (i->draft && i->draft->changed && !i->orphan)
+        r = draft_save(e, i);
+    pthread_rwlock_unlock(&i->content_lock);
+    if (r < 0)
+        return r;
+    return metadata_only ? e->meta_ops->sync(e->m) : durable_advance(e);
+}
+
+int engine_fsync_dir(struct engine *e, uint64_t dir)
+{
+    (void)dir;
+    if (e->read_only)
+        return 0;
+    {
+        LOCK_SCOPE(&e->meta);
+        int r = inode_save_dirty_dirs(e);
+        if (r < 0)
+            return r;
+    }
+    return durable_advance(e);
+}
+
+/* The last writer went: what changed since the last flush (mmap) is published, and the version is sealed. */
+static void release_writer(struct engine_handle *h)
+{
+    struct engine *e = h->engine;
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    if (atomic_fetch_sub(&i->writers, 1) == 1 && i->draft) {
+        struct caller c;
+        io_handle_caller(h, &c);
+        int r = draft_seal(e, &c, i);
+        if (r < 0) {
+            log_error("'%s' could not be published at its last close: %s", engine_show(i->bucket, span_of(i->key, i->key_len)),
+                      strerror(-r));
+            LOCK_SCOPE(&e->meta);
+            draft_free(i->draft);
+            i->draft = NULL;
+        }
+    }
+    pthread_rwlock_unlock(&i->content_lock);
+}
+
+void engine_release(struct engine_handle *h)
+{
+    struct engine *e = h->engine;
+    if (h->writable)
+        release_writer(h);
+    content_unref(h->content);
+    if (h->inode) {
+        LOCK_SCOPE(&e->meta);
+        atomic_fetch_sub(&h->inode->handles, 1);
+        inode_put(e, h->inode);
+    }
+    free(h);
+}
+
+/* ---- ranges ---- */
+
+int engine_fallocate(struct engine_handle *h, int mode, uint64_t offset, uint64_t length)
+{
+    if (!h->writable)
+        return -EBADF;
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+        return -EOPNOTSUPP;
+    if ((mode & FALLOC_FL_PUNCH_HOLE) && !(mode & FALLOC_FL_KEEP_SIZE))
+        return -EOPNOTSUPP;
+    int r = io_range_check(offset, length);
+    if (r < 0)
+        return r;
+    if (!length)
+        return -EINVAL;
+    struct engine *e = h->engine;
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    r = draft_begin(e, i, &h->principal);
+    if (r == 0 && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
+        r = draft_punch(e, i, offset, length);
+    if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && offset + length > i->draft->size_bytes)
+        r = draft_resize(e, i, offset + length);
+    pthread_rwlock_unlock(&i->content_lock);
+    return r;
+}
+
+/* A map to share from: the source's frames, with data keys wrapped for the target's bucket. Source C held. */
+static int copy_source_map(struct engine *e, struct inode *in, struct inode *out, uint64_t offset, uint64_t length,
+                           struct extmap **ret)
+{
+    if (in->draft) {
+        int r = draft_to_map(e, in);
+        if (r < 0)
+            return r;
+    }
+    struct content *content = NULL;
+    const struct extmap *map;
+    int r = 0;
+    if (in->draft) {
+        map = in->draft->map;
+    } else {
+        r = inode_content(e, in, &content);
+        if (r < 0)
+            return r;
+        map = content->map;
+    }
+    struct extmap *part = extmap_new();
+    r = part ? extmap_share(part, offset, map, offset, length) : -ENOMEM;
+    if (r == 0)
+        r = extmap_tidy(part);
+    for (size_t n = 0; r == 0 && in->bucket != out->bucket && n < part->dek_count; n++) {
+        struct extmap_dek wrapped;
+        r = keyring_dek_rewrap(e, in->bucket, out->bucket, &part->deks[n], &wrapped);
+        if (r == 0)
+            part->deks[n] = wrapped;
+    }
+    if (r == 0)
+        r = content_inline_to_segment(e->pipe, part);
+    content_unref(content);
+    if (r < 0)
+        extmap_unref(part);
+    else
+        *ret = part;
+    return r;
+}
+
+static void copy_lock(struct inode *a, struct inode *b, bool lock)
+{
+    struct inode *first = a < b ? a : b, *second = a < b ? b : a;
+    if (lock) {
+        pthread_rwlock_wrlock(&first->content_lock);
+        if (second != first)
+            pthread_rwlock_wrlock(&second->content_lock);
+    } else {
+        if (second != first)
+            pthread_rwlock_unlock(&second->content_lock);
+        pthread_rwlock_unlock(&first->content_lock);
+    }
+}
+
+static int copy_shared(struct engine_handle *in, uint64_t in_offset, struct engine_handle *out, uint64_t out_offset,
+                       uint64_t *length)
+{
+    struct engine *e = in->engine;
+    struct inode *from = in->inode, *to = out->inode;
+    uint64_t size = from->draft ? from->draft->size_bytes : from->record.size_bytes;
+    if (in_offset >= size) {
+        *length = 0;
+        return 0;
+    }
+    if (*length > size - in_offset)
+        *length = size - in_offset;
+    if (from == to && in_offset < out_offset + *length && out_offset < in_offset + *length)
+        return -EINVAL;
+    struct extmap *part;
+    int r = copy_source_map(e, from, to, in_offset, *length, &part);
+    if (r == 0) {
+        r = draft_begin(e, to, &out->principal);
+        if (r == 0)
+            r = draft_to_map(e, to);
+        if (r == 0)
+            r = extmap_share(to->draft->map, out_offset, part, in_offset, *length);
+        if (r == 0)
+            r = draft_take_keys(e, to);
+        if (r == 0) {
+            to->draft->written = true;
+            draft_note_change(to);
+        }
+        extmap_unref(part);
+    }
+    return r;
+}
+
+ssize_t engine_copy_range(struct engine_handle *in, uint64_t in_offset, struct engine_handle *out, uint64_t out_offset,
+                          uint64_t length)
+{
+    if (!out->writable || !in->inode || !out->inode)
+        return in->inode ? -EBADF : -EXDEV;
+    int r = io_range_check(in_offset, length);
+    if (r == 0)
+        r = io_range_check(out_offset, length);
+    if (r < 0)
+        return r;
+    copy_lock(in->inode, out->inode, true);
+    r = copy_shared(in, in_offset, out, out_offset, &length);
+    copy_lock(in->inode, out->inode, false);
+    return r < 0 ? r : (ssize_t)length;
+}
+
+int64_t engine_seek(struct engine_handle *h, uint64_t offset, int whence)
+{
+    const struct extmap *map;
+    struct inode *i = h->inode;
+    int64_t result;
+    if (!i) {
+        map = h->content->map;
+    } else {
+        int r = read_prepare(h->engine, i);
+        if (r < 0) {
+            pthread_rwlock_unlock(&i->content_lock);
+            return r;
+        }
+        struct content *content = i->content;
+        map = i->draft ? i->draft->map : content->map;
+    }
+    uint64_t at = 0;
+    if (i && i->draft && i->draft->small) {
+        uint64_t size = i->draft->size_bytes;
+        result = offset >= size ? -ENXIO : whence == SEEK_DATA ? (int64_t)offset : (int64_t)size;
+    } else {
+        int r = whence == SEEK_DATA   ? extmap_seek_data(map, offset, &at)
+                : whence == SEEK_HOLE ? extmap_seek_hole(map, offset, &at)
+                                      : -EINVAL;
+        result = r < 0 ? r : (int64_t)at;
+    }
+    if (i)
+        pthread_rwlock_unlock(&i->content_lock);
+    return result;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * chmod, chown, utimens and truncate: attributes of the current version in place, size through a draft. What a lock pins is
+ * EPERM (retention.md §2.7); a times-only change while the file is being written belongs to its draft. */
+#include "engine/draft.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+static int setattr_size(struct engine *e, struct caller *c, struct inode *i, uint64_t size)
+{
+    if (i->dir)
+        return -EISDIR;
+    if (!S_ISREG(i->record.mode))
+        return -EINVAL;
+    if (size > UINT64_C(1) << 43)
+        return -EFBIG;
+    {
+        LOCK_SCOPE(&e->meta);
+        int r = engine_may(e, c, "s3:PutObject", i->bucket, span_of(i->key, i->key_len));
+        if (r < 0)
+            return r;
+    }
+    pthread_rwlock_wrlock(&i->content_lock);
+    int r = draft_begin(e, i, &c->principal);
+    if (r == 0)
+        r = draft_resize(e, i, size);
+    if (r == 0 && !atomic_load(&i->writers)) /* truncate(2): nobody will close it */
+        r = draft_seal(e, c, i);
+    pthread_rwlock_unlock(&i->content_lock);
+    return r;
+}
+
+static int setattr_may(struct engine *e, struct caller *c, struct inode *i, unsigned set)
+{
+    if (e->read_only)
+        return -EROFS;
+    if (!i->bucket)
+        return reason_fail(&c->reason, EPERM, "the top of the mount has fixed attributes");
+    struct span key = span_of(i->key, i->key_len);
+    int r = engine_may(e, c, (set & SET_MODE) ? "s3:PutObjectAcl" : "s3:PutObject", i->bucket, key);
+    if (r < 0 || i->dir || !(set & (SET_UID | SET_GID | SET_ATIME | SET_MTIME)))
+        return r;
+    bool times_only = !(set & ~(unsigned)(SET_ATIME | SET_MTIME | SET_CTIME));
+    if (times_only && draft_open(i))
+        return 0;
+    return pinned_forbids(e, c, i);
+}
+
+static void setattr_apply(struct inode *i, unsigned set, const struct engine_attr *v)
+{
+    struct record *r = &i->record;
+    if (r->implicit && (set & (SET_MODE | SET_UID | SET_GID)))
+        r->implicit = false;
+    if (set & SET_MODE)
+        r->mode = (r->mode & S_IFMT) | (v->mode & 07777);
+    if (set & SET_UID)
+        r->uid = v->uid;
+    if (set & SET_GID)
+        r->gid = v->gid;
+    if (set & SET_MTIME) {
+        r->mtime = v->mtime;
+        atomic_store(&i->live_mtime_ns, 0);
+    }
+    if (set & SET_ATIME) {
+        r->atime = v->atime;
+        r->atime_set = v->atime.sec != r->mtime.sec || v->atime.nsec != r->mtime.nsec;
+    }
+    r->ctime = (set & SET_CTIME) ? v->ctime : instant_now();
+}
+
+/* The mode that a chmod gives also goes into the access ACL's entries (acl(5), "CORRESPONDENCE"). */
+static int setattr_rows(struct engine *e, struct inode *i, unsigned set, const struct engine_attr *values)
+{
+    if (i->record.implicit && i->dir) {
+        /* It shows the bucket root's owner and mode until something about it is set: from then on it has its own. */
+        struct engine_attr shown;
+        inode_attr(e, i, &shown);
+        i->record.mode = shown.mode;
+        i->record.uid = shown.uid;
+        i->record.gid = shown.gid;
+    }
+    setattr_apply(i, set, values);
+    int r = (set & SET_MODE) ? acl_follow_mode(&i->record) : 0;
+    if (r < 0 || i->orphan || (draft_open(i) && !i->seq))
+        return r;
+    r = txn_begin(e);
+    if (r == 0)
+        r = txn_end(e, inode_record_save(e, i));
+    if (r == 0 && !i->dir && i->seq)
+        settle_touch(e, i->seq);
+    return r;
+}
+
+int engine_setattr(struct engine *e, struct caller *c, uint64_t ino, struct engine_handle *handle, unsigned set,
+                   const struct engine_attr *values, struct engine_attr *ret)
+{
+    (void)handle;
+    struct inode *i;
+    int r;
+    {
+        LOCK_SCOPE(&e->meta);
+        r = inode_get(e, ino, &i);
+        if (r < 0)
+            return r;
+        if (set & ~(unsigned)SET_SIZE)
+            r = setattr_may(e, c, i, set);
+    }
+    if (r == 0 && (set & SET_SIZE))
+        r = e->read_only ? -EROFS : setattr_size(e, c, i, values->size_bytes);
+    LOCK_SCOPE(&e->meta);
+    if (r == 0 && (set & ~(unsigned)SET_SIZE))
+        r = setattr_rows(e, i, set & ~(unsigned)SET_SIZE, values);
+    if (r == 0)
+        inode_attr(e, i, ret);
+    inode_put(e, i);
+    return r;
+}

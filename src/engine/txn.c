@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Transactions, the publish sequence, the durable point, and the engine's words for messages.
+ *
+ * The durable point is the highest sequence whose frames and rows are known to survive a power cut. It is moved by whoever
+ * syncs: segments first, then a transaction that records it, then the metadata log (E2, E6). */
+#include "engine/private.h"
+
+#include <stdio.h>
+
+int txn_begin(struct engine *e)
+{
+    if (e->read_only)
+        return -EROFS;
+    return e->meta_ops->begin(e->m);
+}
+
+int txn_end(struct engine *e, int error)
+{
+    if (error < 0) {
+        e->meta_ops->rollback(e->m);
+        return error;
+    }
+    int r = e->meta_ops->commit(e->m);
+    return r < 0 ? r : error;
+}
+
+uint64_t seq_next(struct engine *e)
+{
+    return e->next_seq++;
+}
+
+static int durable_record(struct engine *e, uint64_t seq)
+{
+    LOCK_SCOPE(&e->meta);
+    if (seq <= e->durable_seq)
+        return 0;
+    uint64_t be = __builtin_bswap64(seq);
+    int r = txn_begin(e);
+    if (r < 0)
+        return r;
+    r = txn_end(e, e->meta_ops->value_put(e->m, "durable", span_of(&be, sizeof be)));
+    if (r == 0)
+        e->durable_seq = seq;
+    return r;
+}
+
+int durable_advance(struct engine *e)
+{
+    uint64_t seq;
+    {
+        LOCK_SCOPE(&e->meta);
+        seq = e->next_seq - 1;
+    }
+    int r = e->block_ops->sync(e->b);
+    if (r == 0)
+        r = durable_record(e, seq);
+    if (r == 0)
+        r = e->meta_ops->sync(e->m);
+    return r;
+}
+
+void integrity_event(struct engine *e, const char *what, const char *bucket, struct span key, const char *version_id)
+{
+    atomic_fetch_add(&e->integrity_events, 1);
+    log_error("integrity: %s/%.*s version %s: %s", bucket, (int)key.len, (const char *)key.p, version_id, what);
+    json_t *one = json_pack("{s:s, s:s%, s:s, s:s, s:I}", "bucket", bucket, "key", (const char *)key.p, key.len,
+                            "version", version_id, "what", what, "time", (json_int_t)(clock_wall_ns() / 1000000000));
+    if (!one)
+        return;
+    if (!e->integrity_list)
+        e->integrity_list = json_array();
+    if (json_array_size(e->integrity_list) >= 64)
+        json_array_remove(e->integrity_list, 0);
+    json_array_append_new(e->integrity_list, one);
+}
+
+const char *engine_show(const struct bucket *b, struct span key)
+{
+    static _Thread_local char text[320];
+    const char *name = b ? b->name : "";
+    if (key.len <= 240)
+        snprintf(text, sizeof text, "%s%s%.*s", name, key.len ? "/" : "", (int)key.len, (const char *)key.p);
+    else
+        snprintf(text, sizeof text, "%s/%.*s...", name, 237, (const char *)key.p);
+    return text;
+}
+
+int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key)
+{
+    (void)e;
+    char text[4096];
+    snprintf(text, sizeof text, "%.*s", (int)key.len, key.p ? (const char *)key.p : "");
+    struct auth_request request = {
+        .principal = &c->principal,
+        .action = action,
+        .bucket = b ? b->name : NULL,
+        .bucket_account = b ? b->account : e->conf.account_id,
+        .key = key.len ? text : NULL,
+    };
+    return auth_judge(&request, &c->reason);
+}
+
+int engine_may_ino(struct engine *e, struct caller *c, const char *action, uint64_t ino)
+{
+    LOCK_SCOPE(&e->meta);
+    struct inode *i;
+    int r = inode_get(e, ino, &i);
+    if (r < 0)
+        return r;
+    r = engine_may(e, c, action, i->bucket, span_of(i->key, i->key_len));
+    inode_put(e, i);
+    return r;
+}
+
+void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32_t gid, int32_t pid, const char *front)
+{
+    c->uid = uid;
+    c->gid = gid;
+    c->pid = pid;
+    c->umask = 0;
+    c->front = front;
+    c->principal = auth_uid_principal(uid, e->conf.owner_uid, e->conf.account_id);
+    reason_clear(&c->reason);
+}
+
+void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map)
+{
+    pin->map = extmap_ref(map);
+    pin->prev = NULL;
+    pin->next = e->pin_list;
+    if (e->pin_list)
+        e->pin_list->prev = pin;
+    e->pin_list = pin;
+    e->pins++;
+}
+
+void gc_pin_remove(struct engine *e, struct gc_pin *pin)
+{
+    if (pin->prev)
+        pin->prev->next = pin->next;
+    else
+        e->pin_list = pin->next;
+    if (pin->next)
+        pin->next->prev = pin->prev;
+    e->pins--;
+    extmap_unref(pin->map);
+    pin->map = NULL;
+}

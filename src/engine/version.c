@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Versions: loading, storing, publishing, removing. The only place where a version comes to be or goes (E3, E10).
+ *
+ * Everything here runs under engine.meta; what writes runs inside the caller's transaction. */
+#include "engine/private.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+void version_done(struct version *v)
+{
+    free(v->key);
+    v->key = NULL;
+    record_done(&v->record);
+}
+
+int version_decode(const struct version_row *row, struct version *ret)
+{
+    struct version v = {
+        .bucket = row->bucket,
+        .key_len = row->key.len,
+        .seq = row->seq,
+        .publish_ns = row->publish_ns,
+        .flags = row->flags,
+        .ino = row->ino,
+        .lock_mode = row->lock_mode,
+        .lock_until_ms = row->lock_until_ms,
+        .lock_hold_s = row->lock_hold_s,
+        .legal_hold = row->legal_hold,
+    };
+    memcpy(v.id, row->id, sizeof v.id);
+    v.key = malloc(row->key.len + 1);
+    if (!v.key)
+        return -ENOMEM;
+    memcpy(v.key, row->key.p, row->key.len);
+    v.key[row->key.len] = 0;
+    int r = record_decode(row->body.p, row->body.len, row->data.p, row->data.len, &v.record);
+    if (r < 0) {
+        free(v.key);
+        return r == -EBADMSG ? -EIO : r;
+    }
+    *ret = v;
+    return 0;
+}
+
+struct version_first {
+    struct version *ret;
+    bool found;
+};
+
+static int version_first_row(void *arg, const struct version_row *row)
+{
+    struct version_first *first = arg;
+    if (row->flags & VERSION_REPLACED)
+        return 0;
+    int r = version_decode(row, first->ret);
+    first->found = r == 0;
+    return r < 0 ? r : 1;
+}
+
+int version_load(struct engine *e, uint32_t bucket, struct span key, uint64_t seq, struct version *ret)
+{
+    if (seq) {
+        struct version_row row;
+        int r = e->meta_ops->version_get(e->m, bucket, key, seq, &row);
+        return r < 0 ? r : version_decode(&row, ret);
+    }
+    struct version_first first = {.ret = ret};
+    int r = e->meta_ops->version_scan(e->m, bucket, key, UINT64_MAX, version_first_row, &first);
+    if (r < 0)
+        return r;
+    return first.found ? 0 : -ENOENT;
+}
+
+int version_store(struct engine *e, const struct version *v)
+{
+    struct bytes body = {0};
+    record_encode(&v->record, &body);
+    if (body.failed) {
+        bytes_done(&body);
+        return -ENOMEM;
+    }
+    struct version_row row = {
+        .bucket = v->bucket,
+        .key = span_of(v->key, v->key_len),
+        .seq = v->seq,
+        .publish_ns = v->publish_ns,
+        .flags = v->flags,
+        .ino = v->ino,
+        .lock_mode = (uint8_t)v->lock_mode,
+        .lock_until_ms = v->lock_until_ms,
+        .lock_hold_s = v->lock_hold_s,
+        .legal_hold = (uint8_t)v->legal_hold,
+        .body = span_of(body.data, body.len),
+    };
+    memcpy(row.id, v->id, sizeof row.id);
+    if (v->record.map)
+        row.data = span_of(v->record.map->inline_data.data, v->record.map->inline_data.len);
+    int r = e->meta_ops->version_put(e->m, &row);
+    bytes_done(&body);
+    return r;
+}
+
+void version_id_text(const struct version *v, char out[33])
+{
+    if (v->flags & VERSION_NULL)
+        memcpy(out, "null", 5);
+    else
+        base32_format(v->id, sizeof v->id, out);
+}
+
+void version_name(const struct version *v, char out[80])
+{
+    char id[33];
+    version_id_text(v, id);
+    char when[48];
+    timeform_format_ns(v->publish_ns / 1000000000, (uint32_t)(v->publish_ns % 1000000000), when);
+    snprintf(out, 80, "%s.%s", when, id);
+}
+
+void version_describe(struct engine *e, struct version *v, bool latest, struct engine_version *ret)
+{
+    (void)e;
+    *ret = (struct engine_version){
+        .seq = v->seq,
+        .publish_ns = v->publish_ns,
+        .flags = v->flags,
+        .latest = latest,
+        .lock_mode = (uint8_t)v->lock_mode,
+        .legal_hold = (uint8_t)v->legal_hold,
+        .lock_until_ms = v->lock_until_ms,
+    };
+    version_id_text(v, ret->id);
+    version_name(v, ret->name);
+    record_attr(&v->record, &ret->attr);
+    ret->attr.ino = v->ino;
+    memcpy(ret->etag, v->record.etag, sizeof ret->etag);
+    memcpy(ret->made_by, v->record.made_by, sizeof ret->made_by);
+    if (v->flags & VERSION_MARKER) {
+        ret->attr.mode = S_IFREG | 0444;
+        ret->attr.mtime = ret->attr.ctime = ret->attr.atime = ret->attr.btime =
+            (struct instant){v->publish_ns / 1000000000, (uint32_t)(v->publish_ns % 1000000000)};
+    }
+}
+
+/* ---- caches ---- */
+
+static void version_wake(struct engine *e, uint32_t bucket, struct span key, uint64_t ino)
+{
+    if (!e->watcher)
+        return;
+    if (ino)
+        e->watcher->inode_changed(e->watcher->arg, ino);
+    size_t slash = key.len;
+    while (slash && key.p[slash - 1] != '/')
+        slash--;
+    struct tree_row parent;
+    struct span dir = span_of(key.p, slash ? slash - 1 : 0);
+    if (e->meta_ops->tree_get(e->m, bucket, dir, &parent) == 0)
+        e->watcher->entry_changed(e->watcher->arg, parent.ino, (const char *)key.p + slash, key.len - slash);
+}
+
+/* ---- publishing ---- */
+
+/* In a bucket that is not Enabled a new version takes the null version's place. The old row stays, hidden, until the new one
+ * is durable, so that a power cut finds the old content or the new; settle_run() purges it. */
+static int version_replace_null_row(struct engine *e, struct version *v)
+{
+    if (v->flags & VERSION_MARKER) {
+        int r = settle_drop(e, v->bucket, span_of(v->key, v->key_len), v->seq);
+        return r < 0 ? r : e->meta_ops->version_del(e->m, v->bucket, span_of(v->key, v->key_len), v->seq);
+    }
+    if (lock_in_force(e, v))
+        return -EPERM;
+    v->flags |= VERSION_REPLACED;
+    int r = version_store(e, v);
+    return r < 0 ? r : settle_add_replaced(e, v->bucket, span_of(v->key, v->key_len), v->seq);
+}
+
+struct null_search {
+    struct version v;
+    bool found;
+};
+
+static int version_null_row(void *arg, const struct version_row *row)
+{
+    struct null_search *s = arg;
+    if (!(row->flags & VERSION_NULL) || (row->flags & VERSION_REPLACED))
+        return 0;
+    int r = version_decode(row, &s->v);
+    s->found = r == 0;
+    return r < 0 ? r : 1;
+}
+
+int version_make_room(struct engine *e, struct caller *c, const struct bucket *b, struct span key)
+{
+    if (b->versioning == VERSIONING_ENABLED)
+        return 0;
+    struct null_search s = {0};
+    int r = e->meta_ops->version_scan(e->m, b->number, key, UINT64_MAX, version_null_row, &s);
+    if (r < 0 || !s.found)
+        return r;
+    r = lock_in_force(e, &s.v) ? lock_forbids(e, c, &s.v, false) : 0;
+    if (r == 0)
+        r = version_replace_null_row(e, &s.v);
+    version_done(&s.v);
+    return r;
+}
+
+static int version_newest_publish(void *arg, const struct version_row *row)
+{
+    int64_t *ret = arg;
+    if (row->publish_ns > *ret)
+        *ret = row->publish_ns;
+    return 1;
+}
+
+/* Wall clock, at least 1 ns after the key's previous version (retention.md §1.2). */
+int version_publish_time(struct engine *e, uint32_t bucket, struct span key, int64_t wanted, int64_t *ret)
+{
+    int64_t newest = INT64_MIN;
+    int r = e->meta_ops->version_scan(e->m, bucket, key, UINT64_MAX, version_newest_publish, &newest);
+    *ret = newest != INT64_MIN && wanted <= newest ? newest + 1 : wanted;
+    return r;
+}
+
+static void version_identify(const struct bucket *b, struct version *v)
+{
+    if (b->versioning == VERSIONING_ENABLED)
+        random_bytes(v->id, sizeof v->id);
+    else
+        v->flags |= VERSION_NULL;
+}
+
+int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino)
+{
+    int r = version_make_room(e, c, b, key);
+    if (r < 0)
+        return r;
+    struct version v = {.bucket = b->number, .key = (uint8_t *)key.p, .key_len = key.len, .seq = seq_next(e), .ino = ino};
+    v.flags = VERSION_MARKER | (c->front && !strcmp(c->front, "mount") ? VERSION_MOUNT : 0);
+    version_identify(b, &v);
+    principal_arn(&c->principal, v.record.made_by);
+    r = version_publish_time(e, b->number, key, clock_wall_ns(), &v.publish_ns);
+    return r < 0 ? r : version_store(e, &v);
+}
+
+/* Rows for directories that a key implies and nobody made. M, txn. */
+static int version_make_parents(struct engine *e, struct bucket *b, struct span key)
+{
+    for (size_t end = key.len; end > 0; end--) {
+        if (key.p[end - 1] != '/')
+            continue;
+        struct span dir = span_of(key.p, end - 1);
+        struct tree_row row;
+        int r = e->meta_ops->tree_get(e->m, b->number, dir, &row);
+        if (r == 0)
+            return 0; /* its own parents exist then */
+        if (r != -ENOENT)
+            return r;
+        struct record record = {.mode = S_IFDIR | 0755, .generation = 1, .implicit = true};
+        record.mtime = record.ctime = record.btime = instant_now();
+        uint64_t ino = e->next_ino++;
+        r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = b->number, .key = dir, .ino = ino, .kind = TREE_DIR});
+        if (r == 0)
+            r = dir_row_put(e, b->number, dir, ino, &record);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Puts the key into the live tree under ino (0: the one it has, or a new one). M, txn. */
+static int version_enter_tree(struct engine *e, struct bucket *b, struct span key, uint64_t *ino)
+{
+    struct tree_row row;
+    int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
+    if (r == 0) {
+        if (row.kind == TREE_DIR)
+            return -EISDIR;
+        if (!*ino || *ino == row.ino) {
+            *ino = row.ino;
+            return 0;
+        }
+    } else if (r != -ENOENT) {
+        return r;
+    } else if ((r = version_make_parents(e, b, key)) < 0) {
+        return r;
+    }
+    bool fresh = !*ino;
+    if (fresh)
+        *ino = e->next_ino++;
+    r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = b->number, .key = key, .ino = *ino, .kind = TREE_OBJECT});
+    if (r == 0 && fresh)
+        r = file_row_put(e, b->number, key, *ino, 1, 1);
+    return r;
+}
+
+int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
+                    struct record *record, bool explicit_settled, uint64_t *ret_seq)
+{
+    int r = version_make_room(e, c, b, key);
+    if (r == 0)
+        r = version_enter_tree(e, b, key, &ino);
+    if (r < 0)
+        return r;
+    bool mount = c->front && !strcmp(c->front, "mount");
+    struct version v = {.bucket = b->number, .key = (uint8_t *)key.p, .key_len = key.len, .seq = seq_next(e), .ino = ino};
+    v.flags = mount ? VERSION_MOUNT : 0;
+    version_identify(b, &v);
+    r = version_publish_time(e, b->number, key, clock_wall_ns(), &v.publish_ns);
+    if (r < 0)
+        return r;
+    if (!record->made_by[0])
+        principal_arn(&c->principal, record->made_by);
+    v.record = *record; /* borrowed for the store */
+    if (explicit_settled)
+        lock_apply_default(e, b, &v);
+    r = version_store(e, &v);
+    if (r == 0 && !explicit_settled)
+        r = settle_add(e, b, key, v.seq);
+    if (r < 0)
+        return r;
+    struct inode *i = inode_cached(e, ino);
+    if (i && !i->draft && !mount) {
+        atomic_store(&i->content_stale, true);
+        r = inode_reload(e, i);
+    }
+    if (!mount)
+        version_wake(e, b->number, key, ino);
+    *ret_seq = v.seq;
+    return r;
+}
+
+int record_share(struct engine *e, const struct bucket *from, const struct bucket *to, const struct record *src,
+                 struct record *dst)
+{
+    int r = record_copy(dst, src);
+    if (r < 0 || from == to || !dst->map)
+        return r;
+    struct extmap *map = extmap_copy(dst->map);
+    if (!map)
+        r = -ENOMEM;
+    for (size_t i = 0; r == 0 && i < map->dek_count; i++) {
+        struct extmap_dek wrapped;
+        r = keyring_dek_rewrap(e, from, to, &map->deks[i], &wrapped);
+        if (r == 0)
+            map->deks[i] = wrapped;
+    }
+    if (r < 0) {
+        extmap_unref(map);
+        record_done(dst);
+        return r;
+    }
+    extmap_unref(dst->map);
+    dst->map = map;
+    memcpy(dst->kek_id, to->kek_id, 16);
+    dst->kek_version = to->kek_version;
+    return 0;
+}
+
+/* ---- removing (E3) ---- */
+
+/* What the key shows after its current version went: the next one, or nothing. */
+static int version_show_next(struct engine *e, struct bucket *b, struct span key)
+{
+    struct tree_row row;
+    uint64_t had = 0;
+    int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
+    if (r == 0 && row.kind == TREE_DIR)
+        return 0; /* a directory has taken the name */
+    if (r == 0)
+        had = row.ino;
+    else if (r != -ENOENT)
+        return r;
+
+    struct version next;
+    r = version_load(e, b->number, key, 0, &next);
+    bool none = r == -ENOENT || (r == 0 && (next.flags & VERSION_MARKER));
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (none) {
+        if (r == 0)
+            version_done(&next);
+        return had ? tree_drop_name(e, b, key, had) : 0;
+    }
+    /* An inode with other names keeps its content there: this name goes on as another one. */
+    struct inode *i = NULL;
+    uint64_t ino = had;
+    if (had && (r = inode_get(e, had, &i)) == 0 && i->nlink > 1) {
+        r = tree_drop_name(e, b, key, had);
+        ino = 0;
+    }
+    inode_put(e, i);
+    if (r < 0 && r != -ESTALE) {
+        version_done(&next);
+        return r;
+    }
+    if (!ino) {
+        struct inode_row used;
+        if (e->meta_ops->inode_get(e->m, next.ino, &used) == -ENOENT) {
+            ino = next.ino;
+            r = file_row_put(e, b->number, key, ino, 1, 1);
+            if (r < 0) {
+                version_done(&next);
+                return r;
+            }
+        }
+    }
+    r = version_enter_tree(e, b, key, &ino);
+    if (r == 0 && ino != next.ino) {
+        next.ino = ino;
+        r = version_store(e, &next);
+    }
+    version_done(&next);
+    if (r == 0 && (i = inode_cached(e, ino)) && !i->draft) {
+        atomic_store(&i->content_stale, true);
+        r = inode_reload(e, i);
+    }
+    return r;
+}
+
+int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why)
+{
+    struct span key = span_of(v->key, v->key_len);
+    struct bucket *b = bucket_by_number(e, v->bucket);
+    if (!b)
+        return -ENOENT;
+    int r = 0;
+    if (!(v->flags & VERSION_MARKER))
+        r = lock_forbids(e, c, v, why == REMOVE_USER);
+    if (r < 0)
+        return r;
+    struct version top;
+    bool current = false;
+    if (why == REMOVE_USER || why == REMOVE_ORPHAN) {
+        r = version_load(e, v->bucket, key, 0, &top);
+        if (r == 0) {
+            current = top.seq == v->seq;
+            version_done(&top);
+        } else if (r != -ENOENT) {
+            return r;
+        }
+    }
+    if (why != REMOVE_MOVED) /* a moved version takes its timer along */
+        r = settle_drop(e, v->bucket, key, v->seq);
+    if (r == 0)
+        r = e->meta_ops->version_del(e->m, v->bucket, key, v->seq);
+    if (r == 0 && current)
+        r = version_show_next(e, b, key);
+    if (r == 0 && (why == REMOVE_USER || why == REMOVE_ORPHAN))
+        version_wake(e, v->bucket, key, v->ino);
+    return r;
+}
