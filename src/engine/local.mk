@@ -2,7 +2,8 @@
 libholdfs_a_SOURCES += \
 	src/engine/compliance.h src/engine/compliance.c src/engine/compliance_state.c \
 	src/engine/settle.h src/engine/settle.c src/engine/settle_queue.c \
-	src/engine/lock.h src/engine/lock.c src/engine/lock_judge.c src/engine/bypass.c src/engine/seal.c
+	src/engine/lock.h src/engine/lock.c src/engine/lock_judge.c src/engine/bypass.c src/engine/seal.c \
+	src/engine/bucket_config.h src/engine/bucket_config.c src/engine/tagset.h src/engine/tagset.c
 
 libholdfs_a_SOURCES += \
 	src/engine/engine.h src/engine/private.h src/engine/record.h \

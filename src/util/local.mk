@@ -9,3 +9,4 @@ libholdfs_a_SOURCES += \
 	src/util/text.c src/util/text.h \
 	src/util/timeform.c src/util/timeform.h \
 	src/util/random.c src/util/xaes.c src/util/xaes.h
+libholdfs_a_SOURCES += src/util/xmldoc.c src/util/xmldoc.h

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * A bucket's settings as they are written: S3's documents and the short forms. Pure. Private to src/engine.
+ *
+ * A parser judges its text alone and touches nothing on failure; what a bucket's state forbids is judged by property_bucket.c. */
+#ifndef HOLDFS_ENGINE_BUCKET_CONFIG_H
+#define HOLDFS_ENGINE_BUCKET_CONFIG_H
+
+#include "engine/private.h"
+
+/* `Enabled`, `Suspended`, or <VersioningConfiguration>. */
+int bucket_versioning_parse(const char *text, size_t len, enum versioning *ret, struct reason *reason);
+void bucket_versioning_format(enum versioning v, struct bytes *out);
+
+struct lock_config {
+    bool keep_default;         /* the short form `Enabled`: a default that is there stays */
+    bool must_exist;           /* the short form `none`: takes the default away, and turns nothing on */
+    enum lock_mode mode;       /* LOCK_NONE: no default retention */
+    uint32_t days, years;      /* one of them */
+};
+/* `Enabled`, `GOVERNANCE 30d`, `COMPLIANCE 7y`, `none`, or <ObjectLockConfiguration> (retention.md §2.1). */
+int bucket_lock_parse(const char *text, size_t len, struct lock_config *ret, struct reason *reason);
+void bucket_lock_format(const struct lock_config *config, struct bytes *out);
+
+int bucket_settle_parse(const char *text, int64_t *ret_s, struct reason *reason);
+int bucket_orphan_keep_parse(const char *text, int64_t *ret_s, struct reason *reason);
+void bucket_orphan_keep_format(int64_t seconds, struct bytes *out);
+int bucket_compression_parse(const char *text, bool *ret, struct reason *reason);
+int bucket_mode_mask_parse(const char *text, uint32_t *ret, struct reason *reason);
+/* `AES256` or <ServerSideEncryptionConfiguration> saying so: what this holdfs offers. -EOPNOTSUPP: KMS keys. */
+int bucket_encryption_parse(const char *text, size_t len, struct reason *reason);
+void bucket_encryption_format(struct bytes *out);
+
+#endif
