@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,8 @@
 
 enum { LINE_BYTES = LIMIT_PASSPHRASE_BYTES + 2 }; /* a newline, and one more to see that it is too long */
 
-/* Signals that would end or stop us with the echo off; they interrupt the read and are raised again after it.
- */
+/* Signals that would end or stop us with the echo off: blocked but while waiting for a key, so that one
+ * always ends the waiting; raised again once the terminal is as it was. */
 static const int held_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP};
 enum { HELD_COUNT = sizeof held_signals / sizeof held_signals[0] };
 static volatile sig_atomic_t came; /* the first of them that came */
@@ -26,30 +27,42 @@ static void signal_came(int sig)
         came = sig;
 }
 
-static void signals_hold(struct sigaction saved[HELD_COUNT])
+struct held {
+    struct sigaction actions[HELD_COUNT];
+    sigset_t mask; /* as it was; the one to wait under */
+};
+
+static void signals_hold(struct held *h)
 {
-    struct sigaction hold = {.sa_handler = signal_came}; /* no SA_RESTART: the read must return */
-    came = 0;
+    struct sigaction hold = {.sa_handler = signal_came};
+    sigset_t block;
+    sigemptyset(&block);
     for (int i = 0; i < HELD_COUNT; i++)
-        sigaction(held_signals[i], &hold, &saved[i]);
+        sigaddset(&block, held_signals[i]);
+    came = 0;
+    pthread_sigmask(SIG_BLOCK, &block, &h->mask);
+    for (int i = 0; i < HELD_COUNT; i++)
+        sigaction(held_signals[i], &hold, &h->actions[i]);
 }
 
-static void signals_release(const struct sigaction saved[HELD_COUNT])
+static void signals_release(const struct held *h)
 {
     for (int i = 0; i < HELD_COUNT; i++)
-        sigaction(held_signals[i], &saved[i], NULL);
+        sigaction(held_signals[i], &h->actions[i], NULL);
+    pthread_sigmask(SIG_SETMASK, &h->mask, NULL);
     if (came)
         raise(came);
 }
 
 /* One line with its newline; the length, -EINTR, -ENODATA at the end of the input. Longer lines are read to
  * their end. */
-static ssize_t line_read(int tty, uint8_t *out)
+static ssize_t line_read(int tty, const sigset_t *mask, uint8_t *out)
 {
     size_t len = 0;
     for (;;) {
+        struct pollfd p = {tty, POLLIN, 0};
         uint8_t c;
-        ssize_t n = read(tty, &c, 1);
+        ssize_t n = ppoll(&p, 1, NULL, mask) < 0 ? -1 : read(tty, &c, 1);
         if (n < 0)
             return -errno;
         if (n == 0)
@@ -70,20 +83,20 @@ static void tty_put(int tty, const char *text)
 static ssize_t line_ask(int tty, const char *prompt, uint8_t *out)
 {
     struct termios with_echo, silent;
-    struct sigaction saved[HELD_COUNT];
+    struct held held;
     if (tcgetattr(tty, &with_echo) < 0)
         return -errno;
     silent = with_echo;
     silent.c_lflag &= ~(tcflag_t)ECHO;
-    signals_hold(saved);
+    signals_hold(&held);
     ssize_t n = tcsetattr(tty, TCSAFLUSH, &silent) < 0 ? -errno : 0;
     if (n == 0) {
         tty_put(tty, prompt);
-        n = line_read(tty, out);
+        n = line_read(tty, &held.mask, out);
         tty_put(tty, "\n");
     }
     tcsetattr(tty, TCSAFLUSH, &with_echo);
-    signals_release(saved);
+    signals_release(&held);
     return n;
 }
 

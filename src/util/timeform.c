@@ -45,6 +45,13 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
+/* 0 .. b-1, also for a below 0. */
+static unsigned floor_mod(int64_t a, unsigned b)
+{
+    int64_t rest = a % b;
+    return (unsigned)(rest < 0 ? rest + b : rest);
+}
+
 /* Days since 1970-01-01. The year is counted from March, so that the leap day is its last; 400 years are an
  * era. */
 static int64_t days_of(const struct civil *c)
@@ -78,9 +85,8 @@ static int64_t seconds_of(const struct civil *c)
 static struct civil civil_of_seconds(int64_t sec)
 {
     struct civil c;
-    int64_t days = floor_div(sec, DAY_S);
-    unsigned rest = (unsigned)(sec - days * DAY_S);
-    civil_of_days(days, &c);
+    unsigned rest = floor_mod(sec, DAY_S);
+    civil_of_days(floor_div(sec, DAY_S), &c);
     c.hour = rest / 3600;
     c.minute = rest / 60 % 60;
     c.second = rest % 60;
@@ -401,9 +407,8 @@ static int format_second(int64_t sec, char *out, size_t size)
 
 void timeform_format_ms(int64_t ms, char out[40])
 {
-    int64_t sec = floor_div(ms, MS_PER_S);
-    int n = format_second(sec, out, 40);
-    snprintf(out + n, 40 - (size_t)n, ".%03uZ", (unsigned)(ms - sec * MS_PER_S));
+    int n = format_second(floor_div(ms, MS_PER_S), out, 40);
+    snprintf(out + n, 40 - (size_t)n, ".%03uZ", floor_mod(ms, MS_PER_S));
 }
 
 void timeform_format_ns(int64_t sec, uint32_t nsec, char out[48])
@@ -417,7 +422,7 @@ int timeform_parse_ns(const char *text, size_t len, struct instant *ret)
     enum { FORM_CHARS = sizeof "2026-11-24T12:00:00.123456789Z" - 1 };
     char copy[FORM_CHARS + 1];
     int64_t year;
-    if (len != FORM_CHARS || text[19] != '.' || text[FORM_CHARS - 1] != 'Z')
+    if (len != FORM_CHARS || text[19] != '.' || text[FORM_CHARS - 1] != 'Z' || memchr(text, '\0', len))
         return -EINVAL;
     memcpy(copy, text, FORM_CHARS);
     copy[FORM_CHARS] = '\0';

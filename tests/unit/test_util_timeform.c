@@ -346,6 +346,7 @@ static void a_version_name_is_read_strictly(void **state)
     assert_int_equal(timeform_parse_ns(name, 31, &at), -EINVAL);
     assert_int_equal(timeform_parse_ns(name, 29, &at), -EINVAL);
     assert_int_equal(timeform_parse_ns("2026-11-24T12:00:00.1234+00:00", 30, &at), -EINVAL);
+    assert_int_equal(timeform_parse_ns("2026-11-24T12:00:00.189Z\0\0\0:9Z", 30, &at), -EINVAL);
     assert_int_equal(timeform_parse_ns("2026-02-30T12:00:00.123456789Z", 30, &at), -EINVAL);
 }
 
