@@ -17,16 +17,6 @@ E2E_TESTS = \
 	tests/e2e/xattr.sh
 TESTS += $(E2E_TESTS)
 
-# The pipeline and the segment store.
-check_PROGRAMS += tests/unit/test_pipeline_frame
-tests_unit_test_pipeline_frame_SOURCES = tests/unit/test_pipeline_frame.c
-tests_unit_test_pipeline_frame_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
-TESTS += tests/unit/test_pipeline_frame
-check_PROGRAMS += tests/engine/test_content
-tests_engine_test_content_SOURCES = tests/engine/test_content.c
-tests_engine_test_content_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
-TESTS += tests/engine/test_content
-
 # Small things, and keys.
 EXTRA_DIST += tests/unit/unit.h tests/unit/tempdir.h
 check_PROGRAMS += tests/unit/test_util_clock
@@ -69,3 +59,5 @@ check_PROGRAMS += tests/unit/test_kms_vectors
 tests_unit_test_kms_vectors_SOURCES = tests/unit/test_kms_vectors.c
 tests_unit_test_kms_vectors_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_kms_vectors
+
+include $(top_srcdir)/tests/pipeline.mk

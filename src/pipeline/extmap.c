@@ -364,10 +364,21 @@ static int extmap_tidy_deks(struct extmap *m)
     return 0;
 }
 
+static bool extmap_has_inline(const struct extmap *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->extents[i].segment == 0)
+            return true;
+    }
+    return false;
+}
+
 static int extmap_tidy_inline(struct extmap *m)
 {
-    if (!m->inline_data.len)
+    if (!extmap_has_inline(m)) {
+        bytes_done(&m->inline_data);
         return 0;
+    }
     struct bytes kept = {0};
     uint64_t last_in = UINT64_MAX, last_out = 0;
     struct extmap *old = extmap_copy(m); /* to go back to, should memory be short half-way */

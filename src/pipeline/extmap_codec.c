@@ -17,9 +17,10 @@ enum extent_bits {
     EXTENT_GAP = 1,    /* varint: hole before it, bytes */
     EXTENT_PLACE = 2,  /* varint dek, zigzag segment, place, number, each against the guess */
     EXTENT_PLAIN = 4,  /* varint: plaintext of a frame */
-    EXTENT_PACKED = 8, /* varint: bytes by which compression shortened a frame */
+    EXTENT_PACKED = 8, /* u16: bytes by which compression shortened a frame */
     EXTENT_RUN = 16,   /* varint: frames - 2 */
-    EXTENT_LAST = 32,  /* varint, varint: plaintext by which the last frame is shorter; what compression saved in it */
+    EXTENT_LAST = 32,  /* varint: plaintext by which the last frame is shorter, u16: what compression saved in it;
+                          without EXTENT_RUN, there are two frames (most runs of compressed frames) */
     EXTENT_CUT = 64,   /* varint, varint: plaintext of the run not covered at its start, at its end */
     EXTENT_BITS = 127,
 };
@@ -72,7 +73,8 @@ static unsigned extent_bits_of(const struct extent *e, const struct extent *gues
     bool whole = !e->skip_bytes && e->length_bytes == extent_run_plain(e);
     return (e->offset_bytes != guess->offset_bytes ? EXTENT_GAP : 0) | (placed ? 0 : EXTENT_PLACE) |
            (e->plain_bytes != guess->plain_bytes ? EXTENT_PLAIN : 0) |
-           (e->cipher_bytes != e->plain_bytes ? EXTENT_PACKED : 0) | (e->frames > 1 ? EXTENT_RUN : 0) |
+           (e->cipher_bytes != e->plain_bytes ? EXTENT_PACKED : 0) |
+           (e->frames > (even ? 1u : 2u) ? EXTENT_RUN : 0) |
            (even ? 0 : EXTENT_LAST) | (whole ? 0 : EXTENT_CUT);
 }
 
@@ -92,12 +94,12 @@ static void extent_encode(const struct extent *e, struct extent guess, struct by
     if (bits & EXTENT_PLAIN)
         bytes_put_varint(out, e->plain_bytes);
     if (bits & EXTENT_PACKED)
-        bytes_put_varint(out, e->plain_bytes - e->cipher_bytes);
+        bytes_put_u16(out, (uint16_t)(e->plain_bytes - e->cipher_bytes));
     if (bits & EXTENT_RUN)
         bytes_put_varint(out, e->frames - 2);
     if (bits & EXTENT_LAST) {
         bytes_put_varint(out, e->plain_bytes - e->last_plain_bytes);
-        bytes_put_varint(out, e->last_plain_bytes - e->last_cipher_bytes);
+        bytes_put_u16(out, (uint16_t)(e->last_plain_bytes - e->last_cipher_bytes));
     }
     if (bits & EXTENT_CUT) {
         bytes_put_varint(out, e->skip_bytes);
@@ -157,19 +159,20 @@ static bool extent_decode_run(struct reader *r, unsigned bits, struct extent *e)
         e->plain_bytes = (uint32_t)read_upto(r, FRAME_PLAIN_MAX_BYTES);
     if (!e->plain_bytes)
         return false;
-    e->cipher_bytes = e->plain_bytes;
-    if (bits & EXTENT_PACKED)
-        e->cipher_bytes -= (uint32_t)read_upto(r, e->plain_bytes - 1);
-    e->frames = 1;
+    e->frames = bits & EXTENT_LAST ? 2 : 1;
+    uint32_t saved = bits & EXTENT_PACKED ? reader_u16(r) : 0, last_saved = saved;
     if (bits & EXTENT_RUN)
         e->frames = (uint32_t)read_upto(r, UINT32_MAX - 2) + 2;
     e->last_plain_bytes = e->plain_bytes;
-    e->last_cipher_bytes = e->cipher_bytes;
     if (bits & EXTENT_LAST) {
         e->last_plain_bytes -= (uint32_t)read_upto(r, e->plain_bytes - 1);
-        e->last_cipher_bytes = e->last_plain_bytes - (uint32_t)read_upto(r, e->last_plain_bytes - 1);
+        last_saved = reader_u16(r);
     }
-    return !r->failed && (e->frames > 1 || !(bits & EXTENT_LAST));
+    if (r->failed || saved >= e->plain_bytes || last_saved >= e->last_plain_bytes)
+        return false;
+    e->cipher_bytes = e->plain_bytes - saved;
+    e->last_cipher_bytes = e->last_plain_bytes - last_saved;
+    return true;
 }
 
 /* The part of the run that is covered: something of its first and of its last frame. */

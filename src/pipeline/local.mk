@@ -7,4 +7,5 @@ libholdfs_a_SOURCES += \
 	src/pipeline/frame_cache.c src/pipeline/frame_cache.h \
 	src/pipeline/extmap.c src/pipeline/extmap_query.c src/pipeline/extmap_codec.c src/pipeline/extmap_run.h src/pipeline/extmap.h \
 	src/pipeline/content.c src/pipeline/content_key.c src/pipeline/content_read.c src/pipeline/content_private.h \
-	src/pipeline/content.h
+	src/pipeline/content.h \
+	src/pipeline/stages.c src/pipeline/stage_zstd.c src/pipeline/stage.h
