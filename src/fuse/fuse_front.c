@@ -29,7 +29,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     (void)userdata;
     conn->want = (conn->want | (want & conn->capable)) & ~want_not;
-    conn->max_write = FRONT_REQUEST_BYTES;
+    conn->max_write = conn->max_read = FRONT_REQUEST_BYTES; /* max_read as mounted */
     conn->max_readahead = FRONT_READ_AHEAD_KIB * 1024;
     conn->max_background = FRONT_THREADS_MAX;
     conn->congestion_threshold = FRONT_THREADS_MAX * 3 / 4;
@@ -125,8 +125,7 @@ static int front_mount(struct fuse_front *f, const struct fuse_front_config *con
         return reason_fail(reason, EINVAL, "libfuse took none of these mount options: %s",
                            options_complaint());
     if (fuse_session_mount(f->session, f->mountpoint) != 0)
-        return reason_fail(reason, EIO, "%s could not be mounted: %s", f->mountpoint,
-                           options_complaint());
+        return reason_fail(reason, EIO, "%s could not be mounted: %s", f->mountpoint, options_complaint());
     return wire_attach(f->session);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The device number of a mount, from /proc/self/mountinfo: a stat(2) of the mount point would ask the daemon itself. */
+ * The device number of a mount, from /proc/self/mountinfo: a stat(2) of the mount point would ask the daemon
+ * itself. */
 #ifndef HOLDFS_FUSE_MOUNTINFO_H
 #define HOLDFS_FUSE_MOUNTINFO_H
 
