@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -143,18 +144,27 @@ static bool time_ns_offsets_zero(void)
     return seen == 2;
 }
 
+/* What stays the same for as long as the process lives; read once, for the clocks are read before every
+ * judgement. */
+static struct clock_reading lasting;
+
+static void lasting_read(void)
+{
+    struct stat st;
+    boot_id_read(lasting.boot_id);
+    if (stat("/proc/self/ns/time", &st) == 0)
+        lasting.time_ns_inode = st.st_ino;
+    /* What cannot be seen is not trusted: then a gap gets no credit (retention.md §3). */
+    lasting.time_ns_initial = lasting.time_ns_inode == initial_time_ns_inode && time_ns_offsets_zero();
+}
+
 void clock_read(struct clock_reading *ret)
 {
-    *ret = (struct clock_reading){
-        .mono_ns = machine_ns(CLOCK_MONOTONIC),
-        .raw_ns = machine_ns(CLOCK_MONOTONIC_RAW),
-        .boot_ns = machine_ns(CLOCK_BOOTTIME),
-    };
-    boot_id_read(ret->boot_id);
-    struct stat st;
-    if (stat("/proc/self/ns/time", &st) == 0)
-        ret->time_ns_inode = st.st_ino;
-    /* What cannot be seen is not trusted: then a gap gets no credit (retention.md §3). */
-    ret->time_ns_initial = ret->time_ns_inode == initial_time_ns_inode && time_ns_offsets_zero();
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, lasting_read);
+    *ret = lasting;
+    ret->mono_ns = machine_ns(CLOCK_MONOTONIC);
+    ret->raw_ns = machine_ns(CLOCK_MONOTONIC_RAW);
+    ret->boot_ns = machine_ns(CLOCK_BOOTTIME);
     test_override(ret);
 }

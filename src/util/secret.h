@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The one type for secrets: locked memory, left out of core dumps and children, wiped on free, never formatted. */
+ * The one type for secrets: locked memory, left out of core dumps and children, wiped on free, never formatted.
+ *
+ * A forked child finds zeros in their place: a process that goes into the background forks before it reads a secret. */
 #ifndef HOLDFS_UTIL_SECRET_H
 #define HOLDFS_UTIL_SECRET_H
 

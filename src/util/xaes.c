@@ -51,6 +51,7 @@ static void thread_ciphers_free(void *p)
     EVP_CIPHER_CTX_free(t->seal);
     EVP_CIPHER_CTX_free(t->open);
     free(t);
+    ciphers = NULL; /* another destructor of this thread may still seal something */
 }
 
 static void ciphers_prepare(void)
