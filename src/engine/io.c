@@ -340,6 +340,23 @@ int engine_fsync_dir(struct engine *e, uint64_t dir)
     return durable_advance(e);
 }
 
+/* close(2) has reported it already. What was published before stays; a name that never had a version goes. */
+static void release_failed(struct engine *e, struct inode *i, int error)
+{
+    LOCK_SCOPE(&e->meta);
+    log_error("'%s' could not be published at its last close: %s", engine_show(i->bucket, span_of(i->key, i->key_len)),
+              strerror(-error));
+    draft_free(i->draft);
+    i->draft = NULL;
+    if (i->seq || i->orphan)
+        return;
+    int r = txn_begin(e);
+    if (r == 0)
+        r = txn_end(e, tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino));
+    if (r < 0)
+        log_error("and its name could not be taken back (%s): holdfs fsck --repair does it", strerror(-r));
+}
+
 /* The last writer went: what changed since the last flush (mmap) is published, and the version is sealed. */
 static void release_writer(struct engine_handle *h)
 {
@@ -350,13 +367,8 @@ static void release_writer(struct engine_handle *h)
         struct caller c;
         io_handle_caller(h, &c);
         int r = draft_seal(e, &c, i);
-        if (r < 0) {
-            log_error("'%s' could not be published at its last close: %s", engine_show(i->bucket, span_of(i->key, i->key_len)),
-                      strerror(-r));
-            LOCK_SCOPE(&e->meta);
-            draft_free(i->draft);
-            i->draft = NULL;
-        }
+        if (r < 0)
+            release_failed(e, i, r);
     }
     pthread_rwlock_unlock(&i->content_lock);
 }

@@ -103,7 +103,7 @@ static int publish_rows(struct engine *e, struct caller *c, struct inode *i, str
     for (size_t n = count; r == 0 && n > 0; n--) /* the first name last: its sequence is the inode's */
         r = publish_name(e, c, i, span_of(names[n - 1].key, names[n - 1].key_len), record, ret_seq);
     version_refs_free(names, count);
-    if (r == 0 && i->draft->saved)
+    if (r == 0 && (i->draft->saved || !i->seq))
         r = e->meta_ops->draft_del(e->m, i->ino);
     return r;
 }
@@ -165,6 +165,31 @@ int draft_publish(struct engine *e, struct caller *c, struct inode *i)
     return r;
 }
 
+/* A bucket with settle time 0: default retention is there when close returns. M. */
+static int seal_settle(struct engine *e, struct inode *i)
+{
+    struct version_ref *names;
+    size_t count;
+    int r = inode_names(e, i, &names, &count);
+    if (r < 0)
+        return r;
+    r = txn_begin(e);
+    if (r == 0) {
+        for (size_t n = 0; r == 0 && n < count; n++) {
+            struct version v;
+            r = version_load(e, i->bucket->number, span_of(names[n].key, names[n].key_len), 0, &v);
+            if (r == 0) {
+                if (settle_waiting(e, v.seq))
+                    r = settle_now(e, &v);
+                version_done(&v);
+            }
+        }
+        r = txn_end(e, r);
+    }
+    version_refs_free(names, count);
+    return r;
+}
+
 int draft_seal(struct engine *e, struct caller *c, struct inode *i)
 {
     if (!i->draft)
@@ -176,9 +201,10 @@ int draft_seal(struct engine *e, struct caller *c, struct inode *i)
     struct draft *d = i->draft;
     i->draft = NULL;
     draft_free(d);
-    if (!i->orphan && i->seq)
-        settle_touch(e, i->seq);
-    return 0;
+    if (i->orphan || !i->seq)
+        return 0;
+    settle_touch(e, i->seq);
+    return i->bucket->settle_s || !settle_waiting(e, i->seq) ? 0 : seal_settle(e, i);
 }
 
 /* ---- fsync of what is not yet a version ---- */

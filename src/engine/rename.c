@@ -384,7 +384,9 @@ static int link_rows(struct engine *e, struct caller *c, struct inode *i, struct
     if (i->orphan) { /* O_TMPFILE: its first name */
         i->orphan = false;
         i->nlink = 1;
-        return inode_rekey(e, i, key);
+        int err = inode_rekey(e, i, key);
+        /* As for a created file: recovery takes the name back if it is never closed or synced. */
+        return err < 0 ? err : e->meta_ops->draft_put(e->m, &(struct draft_row){.ino = i->ino});
     }
     r = e->meta_ops->link_put(e->m, i->ino, i->bucket->number, key);
     if (r == 0) {

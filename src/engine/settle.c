@@ -273,7 +273,8 @@ static uint64_t held_open(struct engine *e, struct settle_entry *entry, const st
     *ret_wait = i && !entry->sealed && (atomic_load(&i->writers) || draft_open(i));
     if (!*ret_wait)
         return 0;
-    if (now >= entry->first_ns + SETTLE_PUT_OFF_MAX * entry->settle_ns)
+    /* With a settle time of 0 the seal itself settles (draft_seal()). */
+    if (entry->settle_ns && now >= entry->first_ns + SETTLE_PUT_OFF_MAX * entry->settle_ns)
         return v->ino;
     settle_queue_due(e->settle->queue, entry, now + NS_PER_S);
     return 0;
