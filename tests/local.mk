@@ -8,12 +8,36 @@ EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py $(E2E_TESTS)
 
 # One story each, runnable alone: make check TESTS=tests/e2e/rsync.sh
 E2E_TESTS = \
+	tests/e2e/acl.sh \
+	tests/e2e/append.py \
 	tests/e2e/basics.sh \
+	tests/e2e/borg.sh \
+	tests/e2e/bucketmount.sh \
+	tests/e2e/clock.py \
+	tests/e2e/coreutils.sh \
 	tests/e2e/drafts.py \
+	tests/e2e/fstab.sh \
+	tests/e2e/fullfs.sh \
+	tests/e2e/git.sh \
+	tests/e2e/header.sh \
 	tests/e2e/hidden.sh \
+	tests/e2e/inode.sh \
 	tests/e2e/lock-attempts.py \
 	tests/e2e/locks.sh \
+	tests/e2e/many.py \
 	tests/e2e/names.sh \
+	tests/e2e/readonly.sh \
+	tests/e2e/restic.sh \
+	tests/e2e/restore.sh \
+	tests/e2e/rsync.sh \
+	tests/e2e/secret-at-rest.sh \
+	tests/e2e/sharing.sh \
+	tests/e2e/sqlite.py \
+	tests/e2e/stop.sh \
+	tests/e2e/stress.py \
+	tests/e2e/tamper.py \
+	tests/e2e/tar.sh \
+	tests/e2e/vim.sh \
 	tests/e2e/xattr.sh
 TESTS += $(E2E_TESTS)
 
