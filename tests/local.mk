@@ -4,7 +4,7 @@ TEST_EXTENSIONS = .sh .py
 SH_LOG_COMPILER = bash
 PY_LOG_COMPILER = python3
 AM_TESTS_ENVIRONMENT = HOLDFS='$(abs_top_builddir)/holdfs'; PYTHONDONTWRITEBYTECODE=1; export HOLDFS PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py $(E2E_TESTS)
+EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
 
 # One story each, runnable alone: make check TESTS=tests/e2e/rsync.sh
 E2E_TESTS = \
@@ -40,6 +40,14 @@ E2E_TESTS = \
 	tests/e2e/vim.sh \
 	tests/e2e/xattr.sh
 TESTS += $(E2E_TESTS)
+
+# What a killed daemon and a power cut leave. The library records the daemon's writes; it is preloaded, so no libtool.
+CRASH_TESTS = tests/crash/kill.py tests/crash/powercut.py
+check_PROGRAMS += tests/crash/record.so
+tests_crash_record_so_SOURCES = tests/crash/record.c
+tests_crash_record_so_CFLAGS = $(AM_CFLAGS) -fPIC
+tests_crash_record_so_LDFLAGS = -shared
+TESTS += $(CRASH_TESTS)
 
 # Small things, and keys.
 EXTRA_DIST += tests/unit/unit.h tests/unit/tempdir.h
