@@ -71,8 +71,8 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
         "SELECT " VERSION_COLUMNS " FROM version WHERE bucket = ?1 AND key = ?2 AND seq = ?3",
     [STATEMENT_VERSION_SCAN] = "SELECT " VERSION_COLUMNS
                                " FROM version WHERE bucket = ?1 AND key = ?2 AND seq <= ?3 ORDER BY seq DESC",
-    [STATEMENT_VERSION_SCAN_UP] = "SELECT " VERSION_COLUMNS
-                                  " FROM version WHERE bucket = ?1 AND key = ?2 AND seq > ?3 ORDER BY seq",
+    [STATEMENT_VERSION_SCAN_UP] =
+        "SELECT " VERSION_COLUMNS " FROM version WHERE bucket = ?1 AND key = ?2 AND seq > ?3 ORDER BY seq",
     [STATEMENT_VERSION_SCAN_KEYS] =
         "SELECT " VERSION_COLUMNS " FROM version WHERE bucket = ?1 AND key >= ?2 ORDER BY key, seq DESC",
     [STATEMENT_VERSION_SCAN_KEYS_AFTER] =
