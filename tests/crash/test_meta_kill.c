@@ -10,7 +10,8 @@
 enum { ROWS_EACH = 5 };
 
 static int rounds = 100;
-static unsigned seed;
+static unsigned long seed;
+static unsigned short dice[3];
 
 static void *checkpoint_often(void *arg)
 {
@@ -87,7 +88,7 @@ static uint64_t kill_one(struct metastore *s, uint64_t from)
         write_forever(s, from, fds[1]);
     }
     close(fds[1]);
-    usleep(1000 + (useconds_t)(rand_r(&seed) % 60000));
+    usleep(1000 + (useconds_t)(nrand48(dice) % 60000));
     assert_int_equal(kill(pid, SIGKILL), 0);
     uint64_t last = from - 1, n;
     while (read(fds[0], &n, sizeof(n)) == sizeof(n))
@@ -102,7 +103,7 @@ static void what_was_committed_survives_kill(void **state)
 {
     (void)state;
     struct metastore s;
-    print_message("seed %u\n", seed);
+    print_message("seed %lu\n", seed);
     metastore_make(&s, "sqlite", 4096);
     s.cache_bytes = 64 << 10; /* pages of unfinished transactions reach the log too */
     metastore_close(&s);
@@ -126,8 +127,9 @@ static void what_was_committed_survives_kill(void **state)
 
 int main(int argc, char **argv)
 {
-    rounds = argc > 1 ? atoi(argv[1]) : rounds;
-    seed = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : (unsigned)time(NULL);
+    rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : rounds;
+    seed = argc > 2 ? strtoul(argv[2], NULL, 10) : (unsigned long)time(NULL);
+    memcpy(dice, &seed, sizeof(dice));
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_committed_survives_kill)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
