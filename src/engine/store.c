@@ -95,7 +95,7 @@ int store_lock(const char *dir, bool read_only, const char *owner_text, int *ret
 {
     char path[4200];
     snprintf(path, sizeof path, "%s/lock", dir);
-    int fd = open(path, read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int fd = open(path, read_only ? O_RDONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return reason_fail(reason, errno, "cannot open '%s': %s", path, strerror(errno));
     struct flock want = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
