@@ -49,6 +49,14 @@ tests_crash_record_so_CFLAGS = $(AM_CFLAGS) -fPIC
 tests_crash_record_so_LDFLAGS = -shared
 TESTS += $(CRASH_TESTS)
 
+# make bench BENCHFLAGS='--short' ; fs.py --help tells the flags
+EXTRA_DIST += tests/bench/fs.py
+check_PROGRAMS += tests/bench/fsload
+tests_bench_fsload_SOURCES = tests/bench/fsload.c
+bench: holdfs$(EXEEXT) tests/bench/fsload$(EXEEXT)
+	HOLDFS='$(abs_builddir)/holdfs' python3 $(srcdir)/tests/bench/fs.py --fsload '$(abs_builddir)/tests/bench/fsload' $(BENCHFLAGS)
+.PHONY: bench
+
 # Small things, and keys.
 EXTRA_DIST += tests/unit/unit.h tests/unit/tempdir.h
 check_PROGRAMS += tests/unit/test_util_clock

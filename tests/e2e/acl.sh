@@ -8,7 +8,7 @@ need_root "acts as several users"
 
 store_new
 store_mount allow_other
-B=$MNT/b
+B=$MNT/bkt
 chmod 755 "$T" && mkdir "$B" && chmod 755 "$B"
 as() { setpriv --reuid "$1" --regid "$1" --groups "$2" "${@:3}"; }
 

@@ -7,7 +7,7 @@ need cmp find df
 
 store_new
 store_mount
-B=$MNT/b C=$MNT/c
+B=$MNT/bkt C=$MNT/ckt
 mkdir "$B" "$C" "$T/src"
 head -c 5000000 /dev/urandom >"$T/src/random"
 truncate -s 200M "$T/src/sparse" && echo tail >>"$T/src/sparse"

@@ -7,6 +7,7 @@ Cases: mount 7, 8, 18, 19, 20; retention 12*, 13*, 14-16, 18*, 20, 22, 23 and th
 import ctypes
 import mmap
 import os
+import socket
 import subprocess
 import sys
 
@@ -404,7 +405,9 @@ def o_tmpfile_is_published_by_linking_only(store, b):
     same(before, set(os.listdir(f"{b}/.versions")), "nothing is left when it is only closed")
     fd = os.open(b, os.O_TMPFILE | os.O_RDWR, 0o644)
     os.write(fd, b"linked")
-    os.link(f"/proc/self/fd/{fd}", f"{b}/linked", follow_symlinks=True)
+    root = os.open("/", os.O_PATH)
+    os.link(f"/proc/self/fd/{fd}", f"{b}/linked", src_dir_fd=root, follow_symlinks=True)  # with a dir_fd Python does follow
+    os.close(root)
     os.close(fd)
     same(b"linked", read(f"{b}/linked"), "linked")
     same("v", shape(f"{b}/linked"), "one version")
@@ -424,7 +427,8 @@ def holes_are_seen_and_cost_nothing(store, b):
     s = os.stat(f)
     same(1 << 30, s.st_size, "size")
     check(65536 <= s.st_blocks * 512 <= 1 << 20, f"st_blocks counts data only: {s.st_blocks}")
-    same(bytes(4096), os.pread(os.open(f, os.O_RDONLY), 4096, 900 << 20), "holes read as zeros")
+    with open(f, "rb") as handle:
+        same(bytes(4096), os.pread(handle.fileno(), 4096, 900 << 20), "holes read as zeros")
 
 
 @case("mount 3")
@@ -447,8 +451,8 @@ def special_files_and_links(store, b):
     os.mkfifo(f"{b}/fifo", 0o640)
     if os.geteuid() == 0:
         os.mknod(f"{b}/dev", 0o600 | stat.S_IFCHR, os.makedev(1, 3))
-    import socket
-    socket.socket(socket.AF_UNIX).bind(f"{b}/sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(f"{b}/sock")
     store.remount()
     same("a target with spaces", os.readlink(f"{b}/link"), "the link's target")
     same(len("a target with spaces"), os.lstat(f"{b}/link").st_size, "its size")

@@ -25,13 +25,13 @@ EOT
 inside() { unshare -m --propagation private bash "$T/inside" bash -c "$1" 2>&1; }
 tidy() { rm -rf "$T/up" "$T/work" "$T/etc-up" "$T/etc-work"; }
 finish="umount '$MNT'; for n in \$(seq 100); do [ -e /proc/\$pid ] || break; sleep 0.1; done; [ ! -e /proc/\$pid ]"
-pid="pid=\$('$HOLDFS' status --json '$STORE' | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"pid\"])'); echo \$pid >>'$T/pids'"
+pid="pid=\$(pgrep -n -f -- 'mount.* $STORE $MNT( |\$)'); echo \$pid >>'$T/pids'"
 
-out=$(inside "mount '$MNT' && $pid && mkdir -p '$MNT/b' && echo by-fstab >'$MNT/b/f' && findmnt -no FSTYPE,SOURCE '$MNT' && $finish")
+out=$(inside "mount '$MNT' && $pid && mkdir -p '$MNT/bkt' && echo by-fstab >'$MNT/bkt/f' && findmnt -no FSTYPE,SOURCE '$MNT' && $finish")
 is "mount by its line in fstab, write, umount" 0 $?
 matches "the type and the source show" "fuse.holdfs +(holdfs|$STORE)" "$out"
 tidy
-out=$(inside "mount -t fuse.holdfs '$STORE' '$MNT' -o ro,passphrase-file=$PASS && $pid && cat '$MNT/b/f' && $finish")
+out=$(inside "mount -t fuse.holdfs '$STORE' '$MNT' -o ro,passphrase-file=$PASS && $pid && cat '$MNT/bkt/f' && $finish")
 is "mount -t fuse.holdfs" by-fstab "$out"
 tidy
 out=$(inside "mount -t fuse.holdfs '$STORE' '$MNT' -o passphrase-file=$PASS,nosuch=1; echo status \$?")
@@ -43,7 +43,7 @@ tidy
 
 # systemd runs /bin/mount WHAT WHERE -t TYPE -o OPTIONS for a mount unit, and umount WHERE -c
 options=noauto,nofail,_netdev,x-systemd.requires=network.target,passphrase-file=$PASS
-out=$(inside "mount '$STORE' '$MNT' -t fuse.holdfs -o $options && $pid && cat '$MNT/b/f' && umount '$MNT' -c && for n in \$(seq 100); do [ -e /proc/\$pid ] || break; sleep 0.1; done")
+out=$(inside "mount '$STORE' '$MNT' -t fuse.holdfs -o $options && $pid && cat '$MNT/bkt/f' && umount '$MNT' -c && for n in \$(seq 100); do [ -e /proc/\$pid ] || break; sleep 0.1; done")
 is "what a systemd mount unit runs" by-fstab "$out"
 tidy
 

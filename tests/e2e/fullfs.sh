@@ -10,7 +10,7 @@ mount -t tmpfs -o size=320M,mode=755 none "$T/small" || skip "no tmpfs can be mo
 STORE=$T/small/store
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir "$B"
 head -c 20M /dev/urandom >"$B/old" && sum=$(sha256sum <"$B/old") && settle "$B/old"
 before=$(versions "$B/old")

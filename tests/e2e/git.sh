@@ -11,7 +11,7 @@ git config --global init.defaultBranch main && git config --global safe.director
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir "$B"
 
 check "init" git init -q "$B/repo"

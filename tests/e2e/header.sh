@@ -6,7 +6,7 @@
 
 store_new
 store_mount
-mkdir "$MNT/b" && echo content >"$MNT/b/f"
+mkdir "$MNT/bkt" && echo content >"$MNT/bkt/f"
 store_unmount
 cp -a "$STORE" "$T/sound"
 again() { rm -rf "$STORE" && cp -a "$T/sound" "$STORE"; }
@@ -44,7 +44,7 @@ for which in store.hdr store.hdr.2; do
         alter "$STORE/$which" $how
         check "$which altered ($how): the twin is used" try
         daemon_pid >>"$T/pids"
-        is "and the content is there" content "$(cat "$MNT/b/f")"
+        is "and the content is there" content "$(cat "$MNT/bkt/f")"
         store_unmount
         is "and the altered one is repaired" "$(sed -n 1p "$STORE/store.hdr")" "$(sed -n 1p "$STORE/store.hdr.2")"
     done
@@ -130,12 +130,12 @@ sys.exit(status)
 PY
 }
 out=$(with_code "$code")
-is "the recovery code mounts" content "$(cat "$MNT/b/f" 2>&1)"
+is "the recovery code mounts" content "$(cat "$MNT/bkt/f" 2>&1)"
 daemon_pid >>"$T/pids"
 store_unmount
 lower=$(tr 'A-Z-' 'a-z ' <<<"$code")
 out=$(with_code "$lower")
-is "in lower case with spaces too" content "$(cat "$MNT/b/f" 2>&1)"
+is "in lower case with spaces too" content "$(cat "$MNT/bkt/f" 2>&1)"
 daemon_pid >>"$T/pids"
 store_unmount
 first=${code:0:1}

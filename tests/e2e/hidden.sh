@@ -7,7 +7,7 @@ need find du tar
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir "$B"
 now() { date -u +%Y-%m-%dT%H:%M:%S.%NZ; }
 
@@ -56,7 +56,7 @@ is "a later instant shows the later state" "two old-name added" "$(cat "$B/.at/$
 fails "and not what was deleted by then" ENOENT stat "$B/.at/$t_two/top"
 is "a directory removed since is there" "1 2 3" "$(ls "$B/.at/$t_three/gone" | xargs)"
 is "it works within a directory" one "$(cat "$B/src/.at/$t_one/a")"
-is "and in the mount's root" one "$(cat "$MNT/.at/$t_one/b/src/a")"
+is "and in the mount's root" one "$(cat "$MNT/.at/$t_one/bkt/src/a")"
 is "before the first file: empty" "" "$(ls "$B/.at/$t_empty")"
 is "a file's own mode and time are shown" "640 981173106" "$(stat -c '%a %Y' "$A/src/a")"
 is "version-id names the version" "$(xget "$(version_path "$B/src/a" 1)" s3.version-id)" "$(xget "$A/src/a" s3.version-id)"

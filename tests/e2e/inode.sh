@@ -6,7 +6,7 @@
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir -p "$B/d/e" && for n in $(seq 50); do echo "$n" >"$B/d/f$n"; done
 ln "$B/d/f1" "$B/d/e/link" && ln -s x "$B/soft" && mkfifo "$B/fifo"
 numbers() { (cd "$MNT" && find . -printf '%i %p\n' | sort -k2); }

@@ -6,7 +6,7 @@
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir -p "$B/d" && echo one >"$B/f" && echo two >"$B/f" && ln -s f "$B/link" && head -c 300000 /dev/urandom >"$B/d/big"
 xset "$B" s3.bucket.object-lock Enabled && settle "$B/f"
 sum=$(sha256sum <"$B/d/big")

@@ -6,7 +6,7 @@
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir "$B"
 now() { date -u +%Y-%m-%dT%H:%M:%S.%NZ; }
 python3 - "$B" <<'PY'

@@ -7,7 +7,7 @@ need rsync setfattr setfacl
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir "$B"
 
 src=$T/src

@@ -8,7 +8,7 @@ mib=${HOLDFS_TEST_LARGE:-1024}
 [ "$(df --output=avail -BM "$T" | tail -1 | tr -dc 0-9)" -gt $((mib * 3)) ] || skip "needs three times $mib MiB of space"
 store_new
 store_mount
-B=$MNT/b C=$MNT/c
+B=$MNT/bkt C=$MNT/ckt
 mkdir "$B" "$C"
 
 # Content that repeats only far apart, and is quick to make.

@@ -8,7 +8,7 @@ store_new
 writers() { # four writers that log outside the mount what close acknowledged
     local n
     for n in 1 2 3 4; do
-        python3 - "$MNT/b" $n "$T/log$n" <<'PY' &
+        python3 - "$MNT/bkt" $n "$T/log$n" <<'PY' &
 import hashlib, os, sys
 base, who, log = sys.argv[1:]
 log = open(log, "a", buffering=1)
@@ -28,7 +28,7 @@ PY
     done
 }
 all_there() { # the newest acknowledged content of each name, or a later one that was under way
-    python3 - "$MNT/b" "$T"/log? <<'PY'
+    python3 - "$MNT/bkt" "$T"/log? <<'PY'
 import hashlib, os, sys
 base = sys.argv[1]
 wrong = checked = 0
@@ -58,7 +58,7 @@ end_writers() { # they end by themselves, their mount being gone
 
 for how in SIGTERM umount SIGINT; do
     store_mount
-    [ -d "$MNT/b" ] || mkdir "$MNT/b"
+    [ -d "$MNT/bkt" ] || mkdir "$MNT/bkt"
     pid=$(daemon_pid)
     rm -f "$T"/log?
     writers

@@ -7,7 +7,7 @@ need tar setfattr setfacl
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 mkdir -p "$B/in" "$B/out" "$T/plain"
 TAR=(tar --xattrs '--xattrs-include=*' --acls --sparse --numeric-owner --format=posix)
 

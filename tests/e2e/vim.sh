@@ -7,7 +7,7 @@ need vim sed
 
 store_new
 store_mount
-B=$MNT/b
+B=$MNT/bkt
 export HOME=$T
 edit() { vim -u NONE -i NONE -N -e -s "${@:2}" -c '%s/old/new/' -c 'wq' "$1" </dev/null; }
 fresh() { mkdir "$1" && echo "old text" >"$1/f" && settle "$1/f"; }

@@ -7,7 +7,7 @@ need setfattr getfattr python3
 
 store_new
 store_mount
-B=$MNT/b f=$MNT/b/f
+B=$MNT/bkt f=$MNT/bkt/f
 mkdir "$B"
 echo hello >"$f"
 

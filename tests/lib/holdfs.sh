@@ -146,8 +146,8 @@ drop_caches() { if [ "$(id -u)" = 0 ]; then echo 3 >/proc/sys/vm/drop_caches; fi
 
 gone() { ! kill -0 "$1" 2>/dev/null || [ "$(ps -o stat= -p "$1" | cut -c1)" = Z ]; }
 
-daemon_pid() { # the pid that `holdfs status` gives for the store
-    "$HOLDFS" status --json "$STORE" 2>/dev/null | python3 -c 'import json, sys; print(json.load(sys.stdin)["pid"])' 2>/dev/null
+daemon_pid() { # of the daemon that serves STORE at MNT, also where it is read-only and could not leave its pid in the store
+    pgrep -n -f -- "mount.* $STORE $MNT( |\$)"
 }
 
 daemon_kill() { # kill -9, then take the dead mount away
