@@ -313,6 +313,8 @@ int tree_lookup(struct engine *e, struct inode *dir, const char *name, size_t le
 /* What every call that makes a name checks first: place, form, permission, -EEXIST; key in buf. M. */
 int tree_create_begin(struct engine *e, struct caller *c, struct inode *dir, const char *name, size_t len, uint8_t *buf,
                       struct span *key);
+/* The kind of an object's row, by its mode. */
+enum tree_kind tree_kind_of(uint32_t mode);
 int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct record *record); /* owner, times, ACL of a new inode */
 /* Are there versions of v's key beside v, and is the newest of them an object? M. */
 int version_others(struct engine *e, const struct version *v, bool *ret_any, bool *ret_live);

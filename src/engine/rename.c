@@ -238,7 +238,7 @@ static int rename_replace(struct engine *e, struct caller *c, struct bucket *b, 
     if (r == 0 && target)
         r = tree_drop_name(e, b, list->to_prefix, target->ino);
     /* A draft that was never published displaces nothing in history: what the target showed must not stay current. */
-    if (r == 0 && target && target->kind == TREE_OBJECT && !list->items[0].has_version)
+    if (r == 0 && target && target->kind != TREE_DIR && !list->items[0].has_version)
         r = rename_hide_history(e, c, b, list->to_prefix, target->ino);
     for (size_t n = 0; r == 0 && n < list->count; n++)
         r = moving_attach(e, c, b, &list->items[n]);
@@ -377,8 +377,10 @@ static int link_publish(struct engine *e, struct caller *c, struct inode *i, str
 
 static int link_rows(struct engine *e, struct caller *c, struct inode *i, struct span key)
 {
-    int r = e->meta_ops->tree_put(
-        e->m, &(struct tree_row){.bucket = i->bucket->number, .key = key, .ino = i->ino, .kind = TREE_OBJECT});
+    int r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = i->bucket->number,
+                                                           .key = key,
+                                                           .ino = i->ino,
+                                                           .kind = tree_kind_of(i->record.mode)});
     if (r < 0)
         return r;
     if (i->orphan) { /* O_TMPFILE: its first name */

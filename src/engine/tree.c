@@ -234,7 +234,7 @@ static int tree_list_emit(struct engine *e, struct tree_list *list, bool with_at
                                      .name_len = child->len,
                                      .ino = child->ino,
                                      .mode = child->kind == TREE_DIR ? S_IFDIR : S_IFREG};
-        if (with_attr) {
+        if (with_attr || child->kind == TREE_SPECIAL) {
             struct inode *i;
             int r = inode_get(e, child->ino, &i);
             if (r < 0) {
@@ -243,7 +243,7 @@ static int tree_list_emit(struct engine *e, struct tree_list *list, bool with_at
             }
             inode_attr(e, i, &attr);
             inode_put(e, i);
-            entry.attr = &attr;
+            entry.attr = with_attr ? &attr : NULL;
             entry.mode = attr.mode;
         }
         if (fn(arg, &entry))
@@ -318,6 +318,11 @@ static int tree_mkdir_row(struct engine *e, struct bucket *b, struct span key, c
     return r < 0 ? r : dir_row_put(e, b->number, key, ino, record);
 }
 
+enum tree_kind tree_kind_of(uint32_t mode)
+{
+    return S_ISREG(mode) || !(mode & S_IFMT) ? TREE_OBJECT : TREE_SPECIAL;
+}
+
 /* What a new inode starts with: owner, group (setgid directories), times, inherited ACL. */
 int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct record *record)
 {
@@ -330,7 +335,7 @@ int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct r
             record->mode |= S_ISGID;
     }
     int r = acl_inherit(&dir->record, S_ISDIR(mode), &record->mode, &record->attrs);
-    if (r == 0)
+    if (r == 0 && !S_ISLNK(mode))
         record->mode &= ~(c->umask & 0777);
     return r < 0 ? r : 0;
 }
@@ -390,7 +395,7 @@ int engine_mkdir(struct engine *e, struct caller *c, uint64_t dir_ino, const cha
     if (!dir->bucket) {
         struct bucket *b;
         struct bucket_options options = {.unversioned = e->new_bucket_unversioned};
-        r = bucket_create(e, c, name, len, mode, &options, &b);
+        r = bucket_create(e, c, name, len, mode & ~c->umask, &options, &b);
         struct inode *root;
         if (r == 0 && (r = inode_get(e, b->root_ino, &root)) == 0) {
             inode_attr(e, root, ret);

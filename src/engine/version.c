@@ -272,7 +272,7 @@ static int version_make_parents(struct engine *e, struct bucket *b, struct span 
 }
 
 /* Puts the key into the live tree under ino (0: the one it has, or a new one). M, txn. */
-static int version_enter_tree(struct engine *e, struct bucket *b, struct span key, uint64_t *ino)
+static int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum tree_kind kind, uint64_t *ino)
 {
     struct tree_row row;
     int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
@@ -281,7 +281,8 @@ static int version_enter_tree(struct engine *e, struct bucket *b, struct span ke
             return -EISDIR;
         if (!*ino || *ino == row.ino) {
             *ino = row.ino;
-            return 0;
+            if (row.kind == kind)
+                return 0;
         }
     } else if (r != -ENOENT) {
         return r;
@@ -291,7 +292,7 @@ static int version_enter_tree(struct engine *e, struct bucket *b, struct span ke
     bool fresh = !*ino;
     if (fresh)
         *ino = e->next_ino++;
-    r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = b->number, .key = key, .ino = *ino, .kind = TREE_OBJECT});
+    r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = b->number, .key = key, .ino = *ino, .kind = kind});
     if (r == 0 && fresh)
         r = file_row_put(e, b->number, key, *ino, 1, 1);
     return r;
@@ -302,7 +303,7 @@ int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct
 {
     int r = version_make_room(e, c, b, key);
     if (r == 0)
-        r = version_enter_tree(e, b, key, &ino);
+        r = version_enter_tree(e, b, key, tree_kind_of(record->mode), &ino);
     if (r < 0)
         return r;
     bool mount = c->front && !strcmp(c->front, "mount");
@@ -408,7 +409,7 @@ static int version_show_next(struct engine *e, struct bucket *b, struct span key
             }
         }
     }
-    r = version_enter_tree(e, b, key, &ino);
+    r = version_enter_tree(e, b, key, tree_kind_of(next.record.mode), &ino);
     if (r == 0 && ino != next.ino) {
         next.ino = ino;
         r = version_store(e, &next);

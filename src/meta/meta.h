@@ -27,7 +27,8 @@ struct span {
 
 /* ---- rows ---- */
 
-enum tree_kind { TREE_OBJECT = 1, TREE_DIR = 2 };
+/* TREE_SPECIAL: an object that is no regular file (symbolic link, device...); its version says which. */
+enum tree_kind { TREE_OBJECT = 1, TREE_DIR = 2, TREE_SPECIAL = 3 };
 
 /* One live name of a bucket: what readdir and lookup see. A directory's key has no trailing slash; the bucket's
  * root is the row with the empty key. */
