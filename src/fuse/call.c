@@ -24,6 +24,8 @@ void call_begin(struct call *c, fuse_req_t req, const char *operation, fuse_ino_
     c->name = name;
     c->name_len = name ? strlen(name) : 0;
     engine_caller_init(c->front->engine, &c->caller, ctx->uid, ctx->gid, ctx->pid, "mount");
+    c->caller.umask =
+        ctx->umask; /* the kernel leaves it to us (FUSE_CAP_DONT_MASK): a default ACL stands in its place */
     log_debug("fuse", "%s node=%llx name=%s uid=%u pid=%d", operation, (unsigned long long)node,
               name ? name : "-", ctx->uid, ctx->pid);
 }

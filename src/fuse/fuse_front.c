@@ -177,6 +177,11 @@ void fuse_front_stop(struct fuse_front *front)
         stopper_ask(front->stopper);
 }
 
+void fuse_front_settle(struct fuse_front *front)
+{
+    notify_settle(front->notify);
+}
+
 void fuse_front_free(struct fuse_front *front)
 {
     if (!front)

@@ -255,10 +255,12 @@ struct hidden_node *hidden_find_emptied(struct hidden_table *t, const struct hid
     return n;
 }
 
-void hidden_mark_emptied(struct hidden_table *t, const struct hidden_node *node)
+void hidden_mark_emptied(struct hidden_table *t, const struct hidden_spec *spec)
 {
     LOCK_SCOPE(&t->lock);
-    table_find_id(t, node->id)->emptied = true;
+    for (struct hidden_node *n = *slot_by_spec(t, spec); n; n = n->next_by_spec)
+        if (spec_same_place(&n->spec, spec))
+            n->emptied = true;
 }
 
 void hidden_mark_removed(struct hidden_table *t, struct hidden_node *node)

@@ -69,7 +69,7 @@ void hidden_put(struct hidden_table *t, struct hidden_node *node);
 void hidden_forget(struct hidden_table *t, fuse_ino_t id, uint64_t nlookup);
 /* The directory below `dir` with this key that was emptied here and not yet removed; takes a use. */
 struct hidden_node *hidden_find_emptied(struct hidden_table *t, const struct hidden_spec *spec);
-void hidden_mark_emptied(struct hidden_table *t, const struct hidden_node *node);
+void hidden_mark_emptied(struct hidden_table *t, const struct hidden_spec *spec); /* all nodes at its place */
 void hidden_mark_removed(struct hidden_table *t, struct hidden_node *node);
 uint64_t hidden_origin(struct hidden_table *t, fuse_ino_t id);
 uint64_t hidden_ino(struct hidden_table *t, fuse_ino_t id);
@@ -90,11 +90,12 @@ int hidden_dir_attr(struct call *c, const struct hidden_node *node, struct engin
 /* A version's attributes as they are now. */
 int hidden_version_attr(struct call *c, const struct hidden_node *node, struct engine_attr *ret);
 
-/* ---- what the handlers call (hidden_ops.c); the first three answer the request ---- */
+/* ---- what the handlers call (hidden_ops.c); those that return nothing answer the request ---- */
 
 void hidden_enter(struct call *c, uint64_t dir, enum hidden_name which); /* from a live directory */
 void hidden_lookup(struct call *c, fuse_ino_t parent, const char *name);
 void hidden_getattr(struct call *c, fuse_ino_t id);
+void hidden_setattr(struct call *c, fuse_ino_t id, const struct stat *st, int to_set);
 int hidden_list(struct call *c, fuse_ino_t id, const struct dir_cursor *after, struct dir_batch *batch);
 int hidden_open(struct call *c, fuse_ino_t id, int flags, struct engine_handle **ret);
 int hidden_readlink(struct call *c, fuse_ino_t id, char *buf, size_t cap);

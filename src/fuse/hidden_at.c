@@ -122,8 +122,12 @@ static int list_bucket(void *arg, uint32_t bucket, const char *name, size_t len)
     return dir_batch_add(list->batch, name, len, &entry, NULL);
 }
 
+/* A file is the same one at each instant that shows it (cp(1) looks at it twice: .at/now/f must not have
+ * changed between). */
 static void past_entry_spec(const struct engine_at_entry *e, struct hidden_spec *spec)
 {
+    if (!e->is_dir)
+        spec->at = (struct instant){0};
     spec->kind = e->is_dir ? &hidden_past_kind : &hidden_past_file_kind;
     spec->seq = e->is_dir ? 0 : e->version.seq;
     spec->attr = e->is_dir ? e->dir_attr : e->version.attr;

@@ -88,7 +88,7 @@ void hidden_enter(struct call *c, uint64_t dir, enum hidden_name which)
     reply_spec(c, &spec);
 }
 
-/* Takes a use of the node, or answers ESTALE with NULL. */
+/* Takes a use of the node; NULL: forgotten. */
 static struct hidden_node *node_of(struct call *c, fuse_ino_t id)
 {
     return hidden_get(c->front->hidden, id);
@@ -137,19 +137,46 @@ void hidden_lookup(struct call *c, fuse_ino_t parent, const char *name)
     hidden_put(c->front->hidden, dir);
 }
 
+static void reply_attr(struct call *c, const struct hidden_node *node, const struct engine_attr *attr)
+{
+    struct stat st;
+    front_stat(c->front, attr, &st);
+    st.st_ino = hidden_spec_ino(&node->spec);
+    fuse_reply_attr(c->req, &st, 0);
+}
+
 void hidden_getattr(struct call *c, fuse_ino_t id)
 {
     struct hidden_node *node = node_of(c, id);
     struct engine_attr attr;
     int err = node ? node->spec.kind->attr(c, node, &attr) : -ESTALE;
-    if (err) {
+    if (err)
         call_reply(c, err);
-    } else {
-        struct stat st;
-        front_stat(c->front, &attr, &st);
-        st.st_ino = hidden_spec_ino(&node->spec);
-        fuse_reply_attr(c->req, &st, 0);
-    }
+    else
+        reply_attr(c, node, &attr);
+    if (node)
+        hidden_put(c->front->hidden, node);
+}
+
+/* After each setxattr and unlink the kernel writes an inode's times back, changed or not, and remembers an
+ * error as one of the file's: it must not be told EROFS for times that stay. */
+static bool times_stay(const struct engine_attr *now, const struct stat *st, int to_set)
+{
+    return !(to_set & ~(FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_CTIME)) &&
+           (!(to_set & FUSE_SET_ATTR_MTIME) ||
+            (now->mtime.sec == st->st_mtim.tv_sec && now->mtime.nsec == (uint32_t)st->st_mtim.tv_nsec));
+}
+
+void hidden_setattr(struct call *c, fuse_ino_t id, const struct stat *st, int to_set)
+{
+    struct hidden_node *node = node_of(c, id);
+    struct engine_attr attr;
+    bool stay = node && times_stay(&node->spec.attr, st, to_set);
+    int err = !node ? -ESTALE : stay ? node->spec.kind->attr(c, node, &attr) : refuse(c);
+    if (err)
+        call_reply(c, err);
+    else
+        reply_attr(c, node, &attr);
     if (node)
         hidden_put(c->front->hidden, node);
 }

@@ -5,6 +5,7 @@
  * One kind of directory serves both: `.versions/NAME` holds NAME's versions, and names below NAME/ where it
  * was (also) a directory. `.versions` itself (top) holds names only. */
 #include "fuse/hidden.h"
+#include "fuse/notify.h"
 
 #include <errno.h>
 #include <string.h>
@@ -126,6 +127,19 @@ static int history_list(struct call *c, const struct hidden_node *dir, const str
     return r < 0 && r != -ENOENT ? r : 0;
 }
 
+/* The directory and all above it may have lost the last of what made them show. */
+static void history_mark_emptied(struct call *c, const struct hidden_node *dir)
+{
+    struct hidden_spec spec = {
+        .kind = &hidden_history_kind, .bucket = dir->spec.bucket, .key = dir->spec.key};
+    while (spec.key.len) {
+        hidden_mark_emptied(c->front->hidden, &spec);
+        while (spec.key.len && spec.key.p[spec.key.len - 1] != '/')
+            spec.key.len--;
+        spec.key.len -= spec.key.len > 0;
+    }
+}
+
 static int history_unlink(struct call *c, const struct hidden_node *dir, const char *name, size_t len)
 {
     struct engine *e = c->front->engine;
@@ -134,8 +148,10 @@ static int history_unlink(struct call *c, const struct hidden_node *dir, const c
     int err = has_versions(dir) ? engine_version_find(e, &c->caller, &place, name, len, &version) : -ENOENT;
     if (!err)
         err = engine_version_delete(e, &c->caller, &place, version.seq);
-    if (!err)
-        hidden_mark_emptied(c->front->hidden, dir);
+    if (!err) {
+        history_mark_emptied(c, dir);
+        notify_settle(c->front->notify);
+    }
     return err;
 }
 
@@ -158,7 +174,6 @@ static int history_rmdir(struct call *c, const struct hidden_node *dir, const ch
         return -ENOENT;
     hidden_mark_removed(c->front->hidden, node);
     hidden_put(c->front->hidden, node);
-    hidden_mark_emptied(c->front->hidden, dir);
     return 0;
 }
 

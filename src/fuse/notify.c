@@ -20,8 +20,8 @@ struct waiter {
 struct item {
     struct item *next;
     struct waiter *waiter; /* or NULL */
-    uint64_t ino;
-    size_t name_len; /* 0: the inode itself */
+    uint64_t ino;          /* 0: nothing to send, somebody waits for what stands before */
+    size_t name_len;       /* 0: the inode itself */
     char name[];
 };
 
@@ -43,6 +43,8 @@ enum { WAITING_MAX = FRONT_THREADS_MAX / 2 };
 
 static int item_send(struct fuse_front *f, const struct item *item)
 {
+    if (!item->ino)
+        return 0;
     fuse_ino_t node = front_node(f, item->ino);
     int err = item->name_len ? fuse_lowlevel_notify_inval_entry(f->session, node, item->name, item->name_len)
                              : fuse_lowlevel_notify_inval_inode(f->session, node, 0, 0);
@@ -186,7 +188,7 @@ static int lane_wait(struct lane *lane, struct waiter *w)
     return -ECANCELED;
 }
 
-int notify_write_back(struct notify *n, uint64_t ino)
+static int lane_send_and_wait(struct lane *lane, uint64_t ino)
 {
     struct waiter *w = calloc(1, sizeof *w);
     struct item *item = w ? item_new(ino, NULL, 0, w) : NULL;
@@ -194,17 +196,28 @@ int notify_write_back(struct notify *n, uint64_t ino)
         free(w);
         return -ENOMEM;
     }
-    LOCK_SCOPE(&n->inodes.lock);
-    if (n->inodes.waiting >= WAITING_MAX) {
+    LOCK_SCOPE(&lane->lock);
+    if (lane->waiting >= WAITING_MAX) {
         free(item);
         free(w);
         return -EBUSY;
     }
-    if (!lane_put(&n->inodes, item)) {
+    if (!lane_put(lane, item)) {
         free(w);
         return -ECANCELED;
     }
-    return lane_wait(&n->inodes, w);
+    return lane_wait(lane, w);
+}
+
+void notify_settle(struct notify *n)
+{
+    lane_send_and_wait(&n->names, 0);
+    lane_send_and_wait(&n->inodes, 0);
+}
+
+int notify_write_back(struct notify *n, uint64_t ino)
+{
+    return lane_send_and_wait(&n->inodes, ino);
 }
 
 int notify_new(struct fuse_front *front, struct notify **ret)

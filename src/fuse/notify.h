@@ -20,6 +20,9 @@ void notify_free(struct notify *n);
 
 void notify_inode(struct notify *n, uint64_t ino);
 void notify_entry(struct notify *n, uint64_t dir, const char *name, size_t len);
+/* Returns when the kernel was told all that was queued before. Not from inside a request on a live directory,
+ * whose lock the kernel holds. */
+void notify_settle(struct notify *n);
 /* Makes the kernel write the dirty pages of ino and waits. 0, -ECANCELED when the mount ends, -EBUSY when so
  * many requests wait that none would be left to take the pages. */
 int notify_write_back(struct notify *n, uint64_t ino);

@@ -3,7 +3,6 @@
 #include "fuse/buffer.h"
 #include "fuse/front.h"
 #include "fuse/hidden.h"
-#include "fuse/names.h"
 #include "fuse/notify.h"
 #include "fuse/wire.h"
 #include "util/cleanup.h"
@@ -48,7 +47,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
     call_begin(&c, req, tmpfile ? "open O_TMPFILE" : "create", parent, name);
     int err = call_refuse_hidden(&c, parent, tmpfile ? "" : name);
     if (!err) {
-        mode = names_mode(&c, c.ino, mode);
         err = tmpfile ? engine_tmpfile(c.front->engine, &c.caller, c.ino, mode, engine_flags(fi->flags),
                                        &attr, &h)
                       : engine_create(c.front->engine, &c.caller, c.ino, name, c.name_len, mode,

@@ -3,23 +3,10 @@
  * engine says; that hidden directories take none of them is said here. */
 #include "fuse/front.h"
 #include "fuse/hidden.h"
-#include "fuse/names.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-
-uint32_t names_mode(struct call *c, uint64_t dir, mode_t mode)
-{
-    mode_t umask = fuse_req_ctx(c->req)->umask;
-    if (!(mode & umask & 0777))
-        return mode;
-    struct bytes acl = {0};
-    int err = engine_xattr_get(c->front->engine, &c->caller, dir, "system.posix_acl_default", &acl);
-    bytes_done(&acl);
-    reason_clear(&c->caller.reason);
-    return err ? mode & ~umask : mode; /* acl(5): a default ACL takes the place of the umask */
-}
 
 /* Begins a call that makes or removes `name` in `parent`; answers it and returns false where that is a hidden
  * place. */
@@ -47,8 +34,7 @@ void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
     struct engine_attr attr;
     if (!names_begin(&c, req, "mkdir", parent, name))
         return;
-    int err =
-        engine_mkdir(c.front->engine, &c.caller, c.ino, name, c.name_len, names_mode(&c, c.ino, mode), &attr);
+    int err = engine_mkdir(c.front->engine, &c.caller, c.ino, name, c.name_len, mode, &attr);
     names_made(&c, err, &attr);
 }
 
@@ -58,8 +44,8 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
     struct engine_attr attr;
     if (!names_begin(&c, req, "mknod", parent, name))
         return;
-    int err = engine_mknod(c.front->engine, &c.caller, c.ino, name, c.name_len, names_mode(&c, c.ino, mode),
-                           major(rdev), minor(rdev), &attr);
+    int err = engine_mknod(c.front->engine, &c.caller, c.ino, name, c.name_len, mode, major(rdev),
+                           minor(rdev), &attr);
     names_made(&c, err, &attr);
 }
 

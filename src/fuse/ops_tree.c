@@ -144,7 +144,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, st
     struct call c;
     call_begin(&c, req, "setattr", node, NULL);
     if (node_is_hidden(node)) {
-        call_reply(&c, call_refuse_hidden(&c, node, ""));
+        hidden_setattr(&c, node, st, to_set);
         return;
     }
     struct engine_attr values, attr;
