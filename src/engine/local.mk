@@ -3,7 +3,11 @@ libholdfs_a_SOURCES += \
 	src/engine/compliance.h src/engine/compliance.c src/engine/compliance_state.c \
 	src/engine/settle.h src/engine/settle.c src/engine/settle_queue.c \
 	src/engine/lock.h src/engine/lock.c src/engine/lock_judge.c src/engine/bypass.c src/engine/seal.c \
-	src/engine/bucket_config.h src/engine/bucket_config.c src/engine/tagset.h src/engine/tagset.c
+	src/engine/bucket_config.h src/engine/bucket_config.c src/engine/tagset.h src/engine/tagset.c \
+	src/engine/property.h src/engine/property.c src/engine/property_table.c src/engine/property_target.c \
+	src/engine/property_facts.c src/engine/property_meta.c src/engine/property_lock.c \
+	src/engine/property_bucket.c src/engine/property_describe.c \
+	src/engine/xattr.c src/engine/acl.h src/engine/acl.c
 
 libholdfs_a_SOURCES += \
 	src/engine/engine.h src/engine/private.h src/engine/record.h \

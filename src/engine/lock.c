@@ -145,9 +145,8 @@ int lock_retention_change(struct engine *e, struct caller *c, struct version *v,
     return r;
 }
 
-int lock_hold_change(struct engine *e, struct caller *c, struct version *v, bool on, bool *ret_changed)
+int lock_hold_change(struct engine *e, struct version *v, bool on, bool *ret_changed)
 {
-    (void)c;
     enum hold_state wanted = on ? HOLD_ON : HOLD_OFF;
     *ret_changed = v->legal_hold != wanted;
     if (!*ret_changed)

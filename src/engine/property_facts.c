@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Properties that are computed: identity, sizes, encryption, checksums, what a directory hides. Read-only. */
+#include "engine/property.h"
+
+#include <stdio.h>
+
+static int put_text(struct bytes *out, const char *text)
+{
+    if (!text[0])
+        return -ENODATA;
+    bytes_put(out, text, strlen(text));
+    return 0;
+}
+
+int get_version_id(struct property_call *p, struct bytes *out)
+{
+    char id[33];
+    if (!p->has_version)
+        return -ENODATA;
+    version_id_text(&p->version, id);
+    return put_text(out, id);
+}
+
+int get_etag(struct property_call *p, struct bytes *out)
+{
+    return p->has_version ? put_text(out, p->version.record.etag) : -ENODATA;
+}
+
+int get_last_modified(struct property_call *p, struct bytes *out)
+{
+    char text[40];
+    if (!p->has_version)
+        return -ENODATA;
+    timeform_format_ms(p->version.publish_ns / 1000000, text);
+    return put_text(out, text);
+}
+
+int get_is_latest(struct property_call *p, struct bytes *out)
+{
+    return p->has_version ? put_text(out, p->is_current ? "true" : "false") : -ENODATA;
+}
+
+int get_delete_marker(struct property_call *p, struct bytes *out)
+{
+    (void)p; /* stands on markers only */
+    return put_text(out, "true");
+}
+
+int get_size_stored(struct property_call *p, struct bytes *out)
+{
+    if (!p->has_version)
+        return -ENODATA;
+    const struct extmap *map = p->version.record.map;
+    bytes_printf(out, "%llu", map ? (unsigned long long)extmap_stored_bytes(map) : 0ull);
+    return 0;
+}
+
+int get_made_by(struct property_call *p, struct bytes *out)
+{
+    return p->has_version ? put_text(out, p->version.record.made_by) : -ENODATA;
+}
+
+int get_sse(struct property_call *p, struct bytes *out)
+{
+    switch (property_record(p)->envelope) {
+    case ENVELOPE_SSE_S3:
+        return put_text(out, "AES256");
+    case ENVELOPE_SSE_KMS:
+        return put_text(out, "aws:kms");
+    default:
+        return -ENODATA;
+    }
+}
+
+/* A name that is S3's and ours, and has no value under SSE-S3. */
+int get_nothing(struct property_call *p, struct bytes *out)
+{
+    (void)p;
+    (void)out;
+    return -ENODATA;
+}
+
+static const char checksum[] = "checksum-";
+
+int get_checksum(struct property_call *p, struct bytes *out)
+{
+    char name[64];
+    const uint8_t *value;
+    size_t len;
+    int n = snprintf(name, sizeof name, "%s%s", checksum, p->rest);
+    if (n < 0 || (size_t)n >= sizeof name)
+        return -ENODATA;
+    int r = attrs_get(&property_record(p)->attrs, ATTR_FACT, name, (size_t)n, &value, &len);
+    if (r == 0)
+        bytes_put(out, value, len);
+    return r;
+}
+
+int names_checksum(struct property_call *p, struct bytes *out)
+{
+    struct attr_item item;
+    const size_t prefix = sizeof checksum - 1;
+    for (size_t at = 0; attrs_next(&property_record(p)->attrs, &at, &item);) {
+        if (item.kind != ATTR_FACT || item.name_len <= prefix || memcmp(item.name, checksum, prefix) != 0)
+            continue;
+        bytes_put(out, item.name + prefix, item.name_len - prefix);
+        bytes_put_u8(out, 0);
+    }
+    return 0;
+}
+
+int get_last_error(struct property_call *p, struct bytes *out)
+{
+    return engine_last_error(p->engine, p->caller->uid, out);
+}
+
+int remove_last_error(struct property_call *p)
+{
+    engine_last_error_forget(p->engine, p->caller->uid);
+    return 0;
+}
+
+/* ---- what a directory hides (mount.md §2) ---- */
+
+static int is_object_now(struct engine *e, uint32_t bucket, struct span key, bool *ret)
+{
+    struct version v;
+    int r = version_load(e, bucket, key, 0, &v);
+    *ret = r == 0 && !(v.flags & VERSION_MARKER);
+    if (r == 0)
+        version_done(&v);
+    return r == -ENOENT ? 0 : r;
+}
+
+int get_shadowed(struct property_call *p, struct bytes *out)
+{
+    bool object = false;
+    struct span key = property_key(p);
+    int r = key.len ? is_object_now(p->engine, p->bucket->number, key, &object) : 0;
+    return r < 0 ? r : object ? put_text(out, "true") : -ENODATA;
+}
+
+/* A path segment that no directory entry can show. The hidden directories' names are the mount's, and may be renamed there;
+ * their usual names count here. */
+static bool unshown(const uint8_t *segment, size_t len)
+{
+    static const char *const hidden[] = {"", ".", "..", ".versions", ".at"};
+    if (len > 255)
+        return true;
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+        if (len == strlen(hidden[i]) && memcmp(segment, hidden[i], len) == 0)
+            return true;
+    }
+    return false;
+}
+
+struct unshown_walk {
+    uint8_t key[4097]; /* prefix of the directory, then the next key found */
+    size_t prefix, len;
+    uint64_t count;
+};
+
+/* Steps over one key, or over all keys below a segment that shows. *ret_inclusive says how to go on. */
+static int unshown_step(struct property_call *p, struct unshown_walk *w, bool *ret_inclusive)
+{
+    const uint8_t *segment = w->key + w->prefix;
+    const uint8_t *slash = memchr(segment, '/', w->len - w->prefix);
+    size_t len = slash ? (size_t)(slash - segment) : w->len - w->prefix;
+    if (slash && !unshown(segment, len)) {
+        w->key[w->prefix + len] = '/' + 1; /* the first key behind all those below it */
+        w->len = w->prefix + len + 1;
+        *ret_inclusive = true;
+        return 0;
+    }
+    bool object = false;
+    *ret_inclusive = false;
+    /* "d/" itself is the directory d, not a nameless object in it. */
+    if (w->len == w->prefix || !unshown(segment, len))
+        return 0;
+    int r = is_object_now(p->engine, p->bucket->number, span_of(w->key, w->len), &object);
+    w->count += object;
+    return r;
+}
+
+int get_unshown_keys(struct property_call *p, struct bytes *out)
+{
+    struct unshown_walk w = {0};
+    struct span dir = property_key(p);
+    if (dir.len) {
+        memcpy(w.key, dir.p, dir.len);
+        w.key[dir.len] = '/';
+        w.prefix = dir.len + 1;
+    }
+    w.len = w.prefix;
+    bool inclusive = true;
+    for (;;) {
+        uint8_t next[4096];
+        size_t len;
+        int r = p->engine->meta_ops->version_next_key(p->engine->m, p->bucket->number, span_of(w.key, w.len), inclusive, next,
+                                                      &len);
+        if (r == -ENOENT || (r == 0 && (len < w.prefix || memcmp(next, w.key, w.prefix) != 0)))
+            break;
+        if (r < 0)
+            return r;
+        memcpy(w.key, next, len);
+        w.len = len;
+        r = unshown_step(p, &w, &inclusive);
+        if (r < 0)
+            return r;
+    }
+    if (!w.count)
+        return -ENODATA;
+    bytes_printf(out, "%llu", (unsigned long long)w.count);
+    return 0;
+}
