@@ -17,6 +17,9 @@ void draft_free(struct draft *d)
     if (d->bytes)
         secret_wipe(d->bytes, d->bytes_cap);
     free(d->bytes);
+    if (d->pending)
+        secret_wipe(d->pending, DRAFT_PENDING_BYTES);
+    free(d->pending);
     for (size_t n = 0; n < d->key_count; n++)
         content_key_unref(d->keys[n]);
     free(d->keys);
@@ -60,7 +63,7 @@ int draft_take_keys(struct engine *e, struct inode *i)
 }
 
 /* E8: a draft always has its own data key, made when its first frame is sealed and again when its numbers run out. */
-static int draft_key(struct engine *e, struct inode *i)
+int draft_key(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
     if (d->key && content_key_next(d->key) < (UINT64_C(1) << 32) - 1024)
@@ -134,6 +137,11 @@ void draft_note_change(struct inode *i)
     atomic_store(&i->live_mtime_ns, clock_wall_ns());
 }
 
+enum frame_compression draft_compression(const struct inode *i)
+{
+    return i->bucket->compress ? FRAME_COMPRESSION_ZSTD : FRAME_COMPRESSION_NONE;
+}
+
 static int draft_write_frames(struct engine *e, struct inode *i, const void *buf, size_t len, uint64_t offset)
 {
     struct draft *d = i->draft;
@@ -144,21 +152,67 @@ static int draft_write_frames(struct engine *e, struct inode *i, const void *buf
     r = draft_take_keys(e, i);
     if (r < 0)
         return r;
-    return content_write(e->pipe, d->key, (uint32_t)dek, i->bucket->compress ? FRAME_COMPRESSION_ZSTD : FRAME_COMPRESSION_NONE,
-                         d->map, offset, buf, len);
+    return content_write(e->pipe, d->key, (uint32_t)dek, draft_compression(i), d->map, offset, buf, len);
+}
+
+/* What is pending becomes a frame. */
+static int draft_spill(struct engine *e, struct inode *i)
+{
+    struct draft *d = i->draft;
+    if (!d->pending_len)
+        return 0;
+    int r = draft_write_frames(e, i, d->pending, d->pending_len, d->pending_offset);
+    if (r < 0)
+        return r;
+    if (d->pending_saved < d->pending_len)
+        d->map_unsaved = true;
+    d->pending_len = d->pending_saved = 0;
+    return 0;
+}
+
+/* Gathers small writes that follow or overlap each other within one unit. */
+static int draft_write_pending(struct engine *e, struct inode *i, const void *buf, size_t len, uint64_t offset)
+{
+    struct draft *d = i->draft;
+    uint64_t unit_end = (d->pending_offset / DRAFT_PENDING_BYTES + 1) * DRAFT_PENDING_BYTES;
+    bool joins = d->pending_len && offset >= d->pending_offset && offset <= d->pending_offset + d->pending_len &&
+                 offset + len <= unit_end;
+    int r = 0;
+    if (!joins) {
+        r = draft_spill(e, i);
+        if (r == 0 && offset / DRAFT_PENDING_BYTES != (offset + len - 1) / DRAFT_PENDING_BYTES) {
+            d->map_unsaved = true;
+            return draft_write_frames(e, i, buf, len, offset);
+        }
+        if (r == 0 && !d->pending && !(d->pending = malloc(DRAFT_PENDING_BYTES)))
+            r = -ENOMEM;
+        d->pending_offset = offset;
+    }
+    if (r == 0 && offset + len > d->map->size_bytes)
+        r = extmap_resize(d->map, offset + len);
+    if (r < 0)
+        return r;
+    uint32_t at = (uint32_t)(offset - d->pending_offset);
+    memcpy(d->pending + at, buf, len);
+    if (at + len > d->pending_len)
+        d->pending_len = (uint32_t)(at + len);
+    if (at < d->pending_saved)
+        d->pending_saved = 0;
+    return 0;
 }
 
 int draft_to_map(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
     if (!d->small)
-        return 0;
+        return draft_spill(e, i);
     int r = d->size_bytes ? draft_write_frames(e, i, d->bytes, d->size_bytes, 0) : 0;
     if (r == 0)
         r = extmap_resize(d->map, d->size_bytes);
     if (r < 0)
         return r;
     d->small = false;
+    d->map_unsaved = true;
     secret_wipe(d->bytes, d->bytes_cap);
     free(d->bytes);
     d->bytes = NULL;
@@ -178,9 +232,13 @@ int draft_write(struct engine *e, struct inode *i, const void *buf, size_t len, 
         if (offset + len > d->size_bytes)
             d->size_bytes = offset + len;
     } else {
-        r = draft_to_map(e, i);
-        if (r == 0)
+        r = d->small ? draft_to_map(e, i) : 0;
+        if (r == 0 && len < DRAFT_PENDING_BYTES) {
+            r = draft_write_pending(e, i, buf, len, offset);
+        } else if (r == 0 && (r = draft_spill(e, i)) == 0) {
+            d->map_unsaved = true;
             r = draft_write_frames(e, i, buf, len, offset);
+        }
         if (r < 0)
             return r;
     }
@@ -189,11 +247,26 @@ int draft_write(struct engine *e, struct inode *i, const void *buf, size_t len, 
     return 0;
 }
 
+/* Pending bytes over what was read from the map. */
+static void draft_overlay(const struct draft *d, uint8_t *buf, size_t len, uint64_t offset)
+{
+    uint64_t from = offset > d->pending_offset ? offset : d->pending_offset;
+    uint64_t end = offset + len, pending_end = d->pending_offset + d->pending_len;
+    if (pending_end < end)
+        end = pending_end;
+    if (from < end)
+        memcpy(buf + (from - offset), d->pending + (from - d->pending_offset), end - from);
+}
+
 ssize_t draft_read(struct engine *e, struct inode *i, void *buf, size_t len, uint64_t offset, struct content_fault *fault)
 {
     struct draft *d = i->draft;
-    if (!d->small)
-        return content_read(e->pipe, d->map, d->keys, offset, buf, len, fault);
+    if (!d->small) {
+        ssize_t n = content_read(e->pipe, d->map, d->keys, offset, buf, len, fault);
+        if (n > 0 && d->pending_len)
+            draft_overlay(d, buf, (size_t)n, offset);
+        return n;
+    }
     if (offset >= d->size_bytes)
         return 0;
     if (len > d->size_bytes - offset)
@@ -210,6 +283,7 @@ int draft_resize(struct engine *e, struct inode *i, uint64_t size)
     int r = 0;
     if (size == 0 && !d->small) { /* starts over as small content */
         d->small = true;
+        d->pending_len = d->pending_saved = 0;
         for (size_t n = 0; n < d->key_count; n++)
             content_key_unref(d->keys[n]);
         d->key_count = 0;
@@ -228,6 +302,7 @@ int draft_resize(struct engine *e, struct inode *i, uint64_t size)
     }
     if (r < 0)
         return r;
+    d->map_unsaved = true;
     d->size_bytes = size;
     draft_note_change(i);
     return 0;
@@ -235,7 +310,6 @@ int draft_resize(struct engine *e, struct inode *i, uint64_t size)
 
 int draft_punch(struct engine *e, struct inode *i, uint64_t offset, uint64_t length)
 {
-    (void)e;
     struct draft *d = i->draft;
     if (offset >= d->size_bytes)
         return 0;
@@ -244,8 +318,9 @@ int draft_punch(struct engine *e, struct inode *i, uint64_t offset, uint64_t len
     int r = 0;
     if (d->small)
         memset(d->bytes + offset, 0, length);
-    else
+    else if ((r = draft_spill(e, i)) == 0)
         r = extmap_punch(d->map, offset, length);
+    d->map_unsaved = true;
     if (r == 0)
         draft_note_change(i);
     return r;
@@ -259,7 +334,7 @@ static int draft_seal_small(struct engine *e, struct inode *i, struct extmap *ma
     int dek = r < 0 ? r : extmap_dek_index(map, &d->wrapped);
     if (dek < 0)
         return dek;
-    enum frame_compression compression = i->bucket->compress ? FRAME_COMPRESSION_ZSTD : FRAME_COMPRESSION_NONE;
+    enum frame_compression compression = draft_compression(i);
     if (d->size_bytes <= DRAFT_INLINE_BYTES)
         return content_write_inline(e->pipe, d->key, (uint32_t)dek, compression, map, 0, d->bytes, d->size_bytes);
     return content_write(e->pipe, d->key, (uint32_t)dek, compression, map, 0, d->bytes, d->size_bytes);
@@ -268,6 +343,9 @@ static int draft_seal_small(struct engine *e, struct inode *i, struct extmap *ma
 int draft_map(struct engine *e, struct inode *i, struct extmap **ret)
 {
     struct draft *d = i->draft;
+    int spilled = d->small ? 0 : draft_spill(e, i);
+    if (spilled < 0)
+        return spilled;
     struct extmap *map = d->small ? extmap_new() : extmap_copy(d->map);
     if (!map)
         return -ENOMEM;

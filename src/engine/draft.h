@@ -9,6 +9,8 @@
 #include "engine/private.h"
 
 enum {
+    DRAFT_PENDING_BYTES = 65536, /* small writes to large content gather here before they become a frame */
+    DRAFT_PARTS_BYTES = 4 << 20, /* fsync keeps at most so much in draft rows before it saves the whole map */
     DRAFT_SMALL_BYTES = 65536, /* one frame at most */
     DRAFT_INLINE_BYTES = 4000, /* up to here sealed content stays in the version's row: one page, no segment */
 };
@@ -22,6 +24,15 @@ struct draft {
     size_t key_count;
     struct content_key *key;   /* new frames are sealed under this; NULL until the first */
     struct extmap_dek wrapped; /* key, wrapped */
+    /* Content in `map` only: the last small writes, one range inside one unit, over what the map has there. */
+    uint8_t *pending;
+    uint64_t pending_offset;
+    uint32_t pending_len;
+    uint32_t pending_saved; /* its first bytes stand in a draft row */
+    bool map_unsaved;       /* the map has changed in a way no draft row tells */
+    bool has_base;          /* draft row 0 holds a whole map */
+    uint32_t parts;         /* draft rows after it */
+    uint64_t parts_bytes;
     uint64_t size_bytes;
     bool changed;    /* since the last publish */
     bool published;  /* in this draft's life: later publishes replace that version's content */
@@ -36,14 +47,19 @@ int draft_write(struct engine *e, struct inode *i, const void *buf, size_t len, 
 ssize_t draft_read(struct engine *e, struct inode *i, void *buf, size_t len, uint64_t offset, struct content_fault *fault);
 int draft_resize(struct engine *e, struct inode *i, uint64_t size);
 int draft_punch(struct engine *e, struct inode *i, uint64_t offset, uint64_t length);
-int draft_to_map(struct engine *e, struct inode *i); /* leaves small form */
+int draft_to_map(struct engine *e, struct inode *i); /* leaves small form; nothing is pending after it */
+int draft_key(struct engine *e, struct inode *i);    /* E8: d->key is there, with numbers left */
+enum frame_compression draft_compression(const struct inode *i);
 void draft_note_change(struct inode *i); /* size, time and the need to publish follow from what was done to the map */
 int draft_take_keys(struct engine *e, struct inode *i); /* opens keys for deks the map has gained */
 /* The content as it stands now, sealed, in a map of its own (NULL where empty). */
 int draft_map(struct engine *e, struct inode *i, struct extmap **ret);
 /* Publishes what changed as a version under each of the inode's names (E5); the draft goes on. C write. */
 int draft_publish(struct engine *e, struct caller *c, struct inode *i);
-int draft_save(struct engine *e, struct inode *i); /* fsync: the draft row. C write */
+/* fsync: draft rows from which recovery makes the content as it is now. *ret_inline: they hold all bytes that were not durable before,
+ * so that syncing the metadata log is enough. C write. draft_save.c */
+int draft_save(struct engine *e, struct inode *i, bool *ret_inline);
+int publish_record(struct inode *i, struct extmap *map, struct record *ret); /* what would be published now. M */
 int drafts_recover(struct engine *e, struct caller *c); /* at open: publishes what was fsynced, drops the rest */
 void caller_internal(struct engine *e, struct caller *c, const struct principal *p, const char *front);
 void content_report(struct engine *e, struct inode *i, const struct content_fault *fault);

@@ -298,11 +298,9 @@ int engine_flush(struct engine *e, struct caller *c, struct engine_handle *h)
     return r;
 }
 
-/* Nothing of the inode's bytes lies in a segment: the metadata log alone makes it durable. */
-static bool sync_metadata_only(const struct inode *i)
+/* Nothing of the published bytes lies in a segment: the metadata log alone makes them durable. */
+static bool sync_published_inline(const struct inode *i)
 {
-    if (i->draft && i->draft->changed)
-        return i->draft->small && i->draft->size_bytes <= DRAFT_INLINE_BYTES;
     const struct extmap *map = i->record.map;
     return !map || !map->count || (map->count == 1 && map->extents[0].segment == 0);
 }
@@ -315,11 +313,10 @@ int engine_fsync(struct engine_handle *h, bool data_only)
     if (!i || e->read_only)
         return 0;
     int r = 0;
-    bool metadata_only;
     pthread_rwlock_wrlock(&i->content_lock);
-    metadata_only = sync_metadata_only(i);
+    bool metadata_only = sync_published_inline(i);
     if (i->draft && i->draft->changed && !i->orphan)
-        r = draft_save(e, i);
+        r = draft_save(e, i, &metadata_only);
     pthread_rwlock_unlock(&i->content_lock);
     if (r < 0)
         return r;
@@ -493,7 +490,7 @@ static int copy_shared(struct engine_handle *in, uint64_t in_offset, struct engi
         if (r == 0)
             r = draft_take_keys(e, to);
         if (r == 0) {
-            to->draft->written = true;
+            to->draft->written = to->draft->map_unsaved = true;
             draft_note_change(to);
         }
         extmap_unref(part);
@@ -525,6 +522,11 @@ int64_t engine_seek(struct engine_handle *h, uint64_t offset, int whence)
     if (!i) {
         map = h->content->map;
     } else {
+        pthread_rwlock_wrlock(&i->content_lock);
+        int spilled = i->draft && !i->draft->small ? draft_to_map(h->engine, i) : 0; /* what is pending is data too */
+        pthread_rwlock_unlock(&i->content_lock);
+        if (spilled < 0)
+            return spilled;
         int r = read_prepare(h->engine, i);
         if (r < 0) {
             pthread_rwlock_unlock(&i->content_lock);

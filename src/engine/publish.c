@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * From draft to version: publishing, sealing, saving for fsync, and what recovery does with saved drafts.
+ * From draft to version: publishing and sealing.
  *
  * The rules are retention.md §1.5: a flush publishes; later flushes of the same draft replace that version's content as long as
  * it is still current, unlocked and unsettled; the last release seals. */
@@ -15,7 +15,7 @@ void caller_internal(struct engine *e, struct caller *c, const struct principal 
 }
 
 /* The record to publish: the inode's attributes, the draft's content. M held. */
-static int publish_record(struct inode *i, struct extmap *map, struct record *ret)
+int publish_record(struct inode *i, struct extmap *map, struct record *ret)
 {
     struct draft *d = i->draft;
     int r = record_copy(ret, &i->record);
@@ -118,7 +118,10 @@ static int publish_done(struct engine *e, struct inode *i, struct record *record
     i->data_bytes = extmap_data_bytes(i->record.map);
     i->draft->changed = false;
     i->draft->published = true;
-    i->draft->saved = false;
+    i->draft->saved = i->draft->has_base = false;
+    i->draft->parts = 0;
+    i->draft->parts_bytes = 0;
+    i->draft->map_unsaved = true;
     struct content *content;
     int r = content_new(e, i->bucket, i->record.map, &content);
     if (r < 0)
@@ -205,166 +208,4 @@ int draft_seal(struct engine *e, struct caller *c, struct inode *i)
         return 0;
     settle_touch(e, i->seq);
     return i->bucket->settle_s || !settle_waiting(e, i->seq) ? 0 : seal_settle(e, i);
-}
-
-/* ---- fsync of what is not yet a version ---- */
-
-/* Body of draft row 0: u8 1, u32 bucket, blob key, blob record, blob inline data. An empty body: created, nothing synced. */
-static void draft_encode(const struct inode *i, const struct record *record, struct bytes *out)
-{
-    struct bytes packed = {0};
-    record_encode(record, &packed);
-    bytes_put_u8(out, 1);
-    bytes_put_u32(out, i->bucket->number);
-    bytes_put_blob(out, i->key, i->key_len);
-    bytes_put_blob(out, packed.data, packed.len);
-    bytes_put_blob(out, record->map->inline_data.data, record->map->inline_data.len);
-    out->failed |= packed.failed;
-    bytes_done(&packed);
-}
-
-int draft_save(struct engine *e, struct inode *i)
-{
-    struct extmap *map;
-    int r = draft_map(e, i, &map);
-    if (r < 0)
-        return r;
-    LOCK_SCOPE(&e->meta);
-    struct record record;
-    int64_t written = atomic_load(&i->live_mtime_ns);
-    r = publish_record(i, map, &record);
-    atomic_store(&i->live_mtime_ns, written);
-    extmap_unref(map);
-    if (r < 0)
-        return r;
-    struct bytes body = {0};
-    draft_encode(i, &record, &body);
-    record_done(&record);
-    r = body.failed ? -ENOMEM : txn_begin(e);
-    if (r == 0) {
-        struct draft_row row = {.ino = i->ino, .body = span_of(body.data, body.len)};
-        r = txn_end(e, e->meta_ops->draft_put(e->m, &row));
-    }
-    bytes_done(&body);
-    if (r == 0)
-        i->draft->saved = true;
-    return r;
-}
-
-/* ---- recovery ---- */
-
-struct recovered {
-    struct recovered *next;
-    uint64_t ino;
-    size_t len;
-    uint8_t body[];
-};
-
-static int recover_collect(void *arg, const struct draft_row *row)
-{
-    struct recovered **list = arg;
-    if (row->part)
-        return 0;
-    struct recovered *one = malloc(sizeof *one + row->body.len);
-    if (!one)
-        return -ENOMEM;
-    one->ino = row->ino;
-    one->len = row->body.len;
-    memcpy(one->body, row->body.p, row->body.len);
-    one->next = *list;
-    *list = one;
-    return 0;
-}
-
-static int recover_publish(struct engine *e, struct caller *c, struct inode *i, const struct recovered *d)
-{
-    struct reader r = reader_over(d->body, d->len);
-    size_t key_len, body_len, data_len;
-    uint8_t format = reader_u8(&r);
-    reader_u32(&r);
-    reader_blob(&r, &key_len);
-    const uint8_t *body = reader_blob(&r, &body_len);
-    const uint8_t *data = reader_blob(&r, &data_len);
-    if (format != 1 || !reader_finished(&r))
-        return -EIO;
-    struct record record;
-    int err = record_decode(body, body_len, data, data_len, &record);
-    if (err < 0)
-        return -EIO;
-    struct version_ref *names;
-    size_t count;
-    err = inode_names(e, i, &names, &count);
-    uint64_t seq;
-    for (size_t n = 0; err == 0 && n < count; n++)
-        err = version_publish(e, c, i->bucket, span_of(names[n].key, names[n].key_len), i->ino, &record, false, &seq);
-    if (err == 0) {
-        version_refs_free(names, count);
-        log_notice("recovered '%s': published as it was at its last fsync", engine_show(i->bucket, span_of(i->key, i->key_len)));
-    }
-    record_done(&record);
-    return err;
-}
-
-/* The inode of a draft: its row stands, but perhaps no version, so it is not loaded through inode_get(). */
-static int recover_inode(struct engine *e, uint64_t ino, struct inode **ret)
-{
-    struct inode_row row;
-    int r = e->meta_ops->inode_get(e->m, ino, &row);
-    if (r < 0)
-        return r;
-    struct bucket *b = bucket_by_number(e, row.bucket);
-    struct inode_body body = {0};
-    if (!b || inode_body_decode(row.body.p, row.body.len, &body) < 0)
-        return -EIO;
-    struct record empty = {.mode = S_IFREG};
-    r = inode_new(e, b, row.key, ino, &empty, ret);
-    if (r == 0) {
-        (*ret)->nlink = body.nlink;
-        (*ret)->generation = body.generation;
-    }
-    record_done(&body.record);
-    return r;
-}
-
-static int recover_one(struct engine *e, struct caller *c, const struct recovered *d)
-{
-    struct inode *i;
-    int r = recover_inode(e, d->ino, &i);
-    if (r == -ENOENT)
-        return e->meta_ops->draft_del(e->m, d->ino);
-    if (r < 0)
-        return r;
-    struct version v;
-    if (d->len) {
-        r = recover_publish(e, c, i, d);
-    } else if ((r = version_load(e, i->bucket->number, span_of(i->key, i->key_len), 0, &v)) == 0) {
-        bool mine = v.ino == i->ino && !(v.flags & VERSION_MARKER);
-        version_done(&v);
-        r = mine ? 0 : tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino);
-    } else if (r == -ENOENT) {
-        r = tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino); /* created, never closed or synced */
-    }
-    if (r == 0)
-        r = e->meta_ops->draft_del(e->m, d->ino);
-    i->orphan = true; /* not to stay cached half-loaded */
-    inode_put(e, i);
-    return r;
-}
-
-int drafts_recover(struct engine *e, struct caller *c)
-{
-    struct recovered *list = NULL;
-    int r = e->meta_ops->draft_scan(e->m, recover_collect, &list);
-    for (struct recovered *d = list; r == 0 && d; d = d->next) {
-        r = txn_begin(e);
-        if (r == 0)
-            r = txn_end(e, recover_one(e, c, d));
-    }
-    while (list) {
-        struct recovered *next = list->next;
-        secret_wipe(list->body, list->len);
-        free(list);
-        list = next;
-    }
-    return r;
 }

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * Drafts that survive a crash: what fsync writes down, and what recovery makes of it (retention.md §1.5, E6, E8).
+ *
+ * Draft row 0 of an inode is empty (created, nothing synced) or holds a whole record with its map. Rows 1.. each add one
+ * written range with its bytes sealed inline, so that an append and its fdatasync cost one sync of the metadata log. */
+#include "engine/draft.h"
+
+#include <sys/stat.h>
+
+enum { DRAFT_BASE = 1, DRAFT_PART = 2 };
+
+/* ---- saving ---- */
+
+/* Base: u8 1, u32 bucket, blob key, blob record, blob inline data. */
+static void draft_encode(const struct inode *i, const struct record *record, struct bytes *out)
+{
+    struct bytes packed = {0};
+    record_encode(record, &packed);
+    bytes_put_u8(out, DRAFT_BASE);
+    bytes_put_u32(out, i->bucket->number);
+    bytes_put_blob(out, i->key, i->key_len);
+    bytes_put_blob(out, packed.data, packed.len);
+    bytes_put_blob(out, record->map->inline_data.data, record->map->inline_data.len);
+    out->failed |= packed.failed;
+    bytes_done(&packed);
+}
+
+/* The base replaces all rows before. M. */
+static int draft_put_base(struct engine *e, struct inode *i, const struct bytes *body)
+{
+    int r = txn_begin(e);
+    if (r < 0)
+        return r;
+    r = e->meta_ops->draft_del(e->m, i->ino);
+    if (r == 0)
+        r = e->meta_ops->draft_put(e->m, &(struct draft_row){.ino = i->ino, .body = span_of(body->data, body->len)});
+    return txn_end(e, r);
+}
+
+static int draft_save_base(struct engine *e, struct inode *i, bool *ret_inline)
+{
+    struct draft *d = i->draft;
+    struct extmap *map;
+    int r = draft_map(e, i, &map);
+    if (r < 0)
+        return r;
+    *ret_inline = d->small && d->size_bytes <= DRAFT_INLINE_BYTES;
+    LOCK_SCOPE(&e->meta);
+    struct record record;
+    int64_t written = atomic_load(&i->live_mtime_ns);
+    r = publish_record(i, map, &record);
+    atomic_store(&i->live_mtime_ns, written);
+    extmap_unref(map);
+    if (r < 0)
+        return r;
+    struct bytes body = {0};
+    draft_encode(i, &record, &body);
+    record_done(&record);
+    r = body.failed ? -ENOMEM : draft_put_base(e, i, &body);
+    bytes_done(&body);
+    if (r < 0)
+        return r;
+    d->saved = true;
+    d->has_base = !d->small;
+    d->map_unsaved = false;
+    d->parts = 0;
+    d->parts_bytes = 0;
+    return 0;
+}
+
+/* Part: u8 2, u64 size of the file, u64 mtime in ns, u64 offset, blob map, blob inline data. */
+static int draft_save_part(struct engine *e, struct inode *i)
+{
+    struct draft *d = i->draft;
+    struct extmap *map = extmap_new();
+    int r = map ? draft_key(e, i) : -ENOMEM;
+    int dek = r < 0 ? r : extmap_dek_index(map, &d->wrapped);
+    uint64_t offset = d->pending_offset + d->pending_saved;
+    r = dek < 0 ? dek
+                : content_write_inline(e->pipe, d->key, (uint32_t)dek, draft_compression(i), map, offset,
+                                       d->pending + d->pending_saved, d->pending_len - d->pending_saved);
+    struct bytes body = {0}, packed = {0};
+    if (r == 0) {
+        extmap_encode(map, &packed);
+        bytes_put_u8(&body, DRAFT_PART);
+        bytes_put_u64(&body, d->size_bytes);
+        bytes_put_u64(&body, (uint64_t)atomic_load(&i->live_mtime_ns));
+        bytes_put_u64(&body, offset);
+        bytes_put_blob(&body, packed.data, packed.len);
+        bytes_put_blob(&body, map->inline_data.data, map->inline_data.len);
+        r = body.failed || packed.failed ? -ENOMEM : 0;
+    }
+    if (r == 0) {
+        LOCK_SCOPE(&e->meta);
+        struct draft_row row = {.ino = i->ino, .part = d->parts + 1, .body = span_of(body.data, body.len)};
+        r = txn_begin(e);
+        if (r == 0)
+            r = txn_end(e, e->meta_ops->draft_put(e->m, &row));
+    }
+    if (r == 0) {
+        d->parts++;
+        d->parts_bytes += body.len;
+        d->pending_saved = d->pending_len;
+    }
+    bytes_done(&packed);
+    bytes_done(&body);
+    extmap_unref(map);
+    return r;
+}
+
+int draft_save(struct engine *e, struct inode *i, bool *ret_inline)
+{
+    struct draft *d = i->draft;
+    if (!d->small && d->has_base && !d->map_unsaved && d->parts_bytes < DRAFT_PARTS_BYTES) {
+        *ret_inline = true;
+        return d->pending_saved < d->pending_len ? draft_save_part(e, i) : 0;
+    }
+    return draft_save_base(e, i, ret_inline);
+}
+
+/* ---- recovery ---- */
+
+/* A row, kept: a base (or an empty one) on the list, its parts behind it in order. */
+struct recovered {
+    struct recovered *next;
+    struct recovered *parts, *last_part;
+    uint64_t ino;
+    size_t len;
+    uint8_t body[];
+};
+
+static int recover_collect(void *arg, const struct draft_row *row)
+{
+    struct recovered **list = arg;
+    struct recovered *one = malloc(sizeof *one + row->body.len);
+    if (!one)
+        return -ENOMEM;
+    *one = (struct recovered){.ino = row->ino, .len = row->body.len};
+    memcpy(one->body, row->body.p, row->body.len);
+    struct recovered *base = *list;
+    if (row->part && base && base->ino == row->ino) {
+        if (base->last_part)
+            base->last_part->next = one;
+        else
+            base->parts = one;
+        base->last_part = one;
+    } else {
+        one->next = *list;
+        *list = one;
+    }
+    return 0;
+}
+
+static void recovered_free(struct recovered *list)
+{
+    while (list) {
+        struct recovered *next = list->next;
+        recovered_free(list->parts);
+        secret_wipe(list->body, list->len);
+        free(list);
+        list = next;
+    }
+}
+
+/* A later fsync's range over the content so far. */
+static int recover_part(struct record *record, const struct recovered *part)
+{
+    struct reader r = reader_over(part->body, part->len);
+    uint8_t format = reader_u8(&r);
+    uint64_t size = reader_u64(&r);
+    int64_t mtime_ns = (int64_t)reader_u64(&r);
+    uint64_t offset = reader_u64(&r);
+    size_t map_len, data_len;
+    const uint8_t *packed = reader_blob(&r, &map_len);
+    const uint8_t *data = reader_blob(&r, &data_len);
+    if (format != DRAFT_PART || !reader_finished(&r))
+        return -EIO;
+    struct extmap *map;
+    if (extmap_decode(packed, map_len, &map) < 0 || map->size_bytes < offset)
+        return -EIO;
+    bytes_put(&map->inline_data, data, data_len);
+    int err = map->inline_data.failed ? -ENOMEM : extmap_share(record->map, offset, map, offset, map->size_bytes - offset);
+    extmap_unref(map);
+    if (err == 0)
+        err = extmap_resize(record->map, size);
+    if (mtime_ns)
+        record->mtime = record->ctime = (struct instant){mtime_ns / 1000000000, (uint32_t)(mtime_ns % 1000000000)};
+    record->size_bytes = size;
+    return err;
+}
+
+static int recover_publish(struct engine *e, struct caller *c, struct inode *i, const struct recovered *d)
+{
+    struct reader r = reader_over(d->body, d->len);
+    size_t key_len, body_len, data_len;
+    uint8_t format = reader_u8(&r);
+    reader_u32(&r);
+    reader_blob(&r, &key_len);
+    const uint8_t *body = reader_blob(&r, &body_len);
+    const uint8_t *data = reader_blob(&r, &data_len);
+    if (format != DRAFT_BASE || !reader_finished(&r))
+        return -EIO;
+    struct record record;
+    int err = record_decode(body, body_len, data, data_len, &record);
+    if (err < 0)
+        return -EIO;
+    for (const struct recovered *part = d->parts; err == 0 && part; part = part->next)
+        err = recover_part(&record, part);
+    if (err == 0 && d->parts)
+        err = content_inline_to_segment(e->pipe, record.map);
+    struct version_ref *names = NULL;
+    size_t count = 0;
+    if (err == 0)
+        err = inode_names(e, i, &names, &count);
+    uint64_t seq;
+    for (size_t n = 0; err == 0 && n < count; n++)
+        err = version_publish(e, c, i->bucket, span_of(names[n].key, names[n].key_len), i->ino, &record, false, &seq);
+    if (err == 0) {
+        version_refs_free(names, count);
+        log_notice("recovered '%s': published as it was at its last fsync", engine_show(i->bucket, span_of(i->key, i->key_len)));
+    }
+    record_done(&record);
+    return err;
+}
+
+/* The inode of a draft: its row stands, but perhaps no version, so it is not loaded through inode_get(). */
+static int recover_inode(struct engine *e, uint64_t ino, struct inode **ret)
+{
+    struct inode_row row;
+    int r = e->meta_ops->inode_get(e->m, ino, &row);
+    if (r < 0)
+        return r;
+    struct bucket *b = bucket_by_number(e, row.bucket);
+    struct inode_body body = {0};
+    if (!b || inode_body_decode(row.body.p, row.body.len, &body) < 0)
+        return -EIO;
+    struct record empty = {.mode = S_IFREG};
+    r = inode_new(e, b, row.key, ino, &empty, ret);
+    if (r == 0) {
+        (*ret)->nlink = body.nlink;
+        (*ret)->generation = body.generation;
+    }
+    record_done(&body.record);
+    return r;
+}
+
+static int recover_one(struct engine *e, struct caller *c, const struct recovered *d)
+{
+    struct inode *i;
+    int r = recover_inode(e, d->ino, &i);
+    if (r == -ENOENT)
+        return e->meta_ops->draft_del(e->m, d->ino);
+    if (r < 0)
+        return r;
+    struct version v;
+    if (d->len) {
+        r = recover_publish(e, c, i, d);
+    } else if ((r = version_load(e, i->bucket->number, span_of(i->key, i->key_len), 0, &v)) == 0) {
+        bool mine = v.ino == i->ino && !(v.flags & VERSION_MARKER);
+        version_done(&v);
+        r = mine ? 0 : tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino);
+    } else if (r == -ENOENT) {
+        r = tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino); /* created, never closed or synced */
+    }
+    if (r == 0)
+        r = e->meta_ops->draft_del(e->m, d->ino);
+    i->orphan = true; /* not to stay cached half-loaded */
+    inode_put(e, i);
+    return r;
+}
+
+int drafts_recover(struct engine *e, struct caller *c)
+{
+    struct recovered *list = NULL;
+    int r = e->meta_ops->draft_scan(e->m, recover_collect, &list);
+    for (struct recovered *d = list; r == 0 && d; d = d->next) {
+        r = txn_begin(e);
+        if (r == 0)
+            r = txn_end(e, recover_one(e, c, d));
+    }
+    recovered_free(list);
+    return r;
+}
