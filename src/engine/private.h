@@ -79,6 +79,7 @@ struct content {
     struct extmap *map;
     struct content_key **keys; /* map->dek_count */
     size_t key_count;
+    struct content *gc_prev, *gc_next; /* all contents in use; gc.c's lock */
 };
 
 struct draft; /* draft.c */
@@ -161,6 +162,7 @@ struct engine {
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
     uint64_t pins;               /* M: readers of old versions; gc looks at them */
     struct gc_pin *pin_list;     /* M */
+    struct upkeep *upkeep;       /* gc.c: collection and compaction */
 
     struct keyring *keyring;     /* keyring.c, own lock */
     struct errors *errors;       /* errors.c, own lock */
@@ -370,5 +372,16 @@ struct gc_pin {
 };
 void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map); /* M */
 void gc_pin_remove(struct engine *e, struct gc_pin *pin);                  /* M */
+
+/* ---- gc.c ---- */
+int upkeep_open(struct engine *e);
+void upkeep_close(struct engine *e);
+/* A map decoded from a row, or stored into one, counts as alive for a mark that runs meanwhile (upkeep.h). Leaf lock. */
+void gc_barrier(const struct extmap *map);
+void gc_content_add(struct content *c); /* for content_new() and content_unref(): contents in use are alive */
+void gc_content_remove(struct content *c);
+/* One bounded piece of background collection or compaction; 1 when more waits, 0 when there is nothing to do now. */
+int compact_step(struct engine *e);
+json_t *compact_status(struct engine *e);
 
 #endif

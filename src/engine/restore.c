@@ -600,10 +600,26 @@ static int restore_apply(struct restore *r, const struct engine_place *const *pl
     return q < 0 ? q : synced;
 }
 
+static int restore_run(struct restore *r, const struct engine_place *const *places, size_t count)
+{
+    int q = r->by && r->blocked ? 0 : -ENOMEM;
+    for (size_t i = 0; q == 0 && !r->params->dry_run && i < count; i++)
+        q = seal_drafts(r, places[i]);
+    if (q == 0)
+        q = rounds(r, places, count, false, false);
+    if (q == 0 && r->first_ns > r->at_ns)
+        q = refuse_too_early(r);
+    if (q == 0 && !r->params->dry_run)
+        q = restore_apply(r, places, count);
+    return q;
+}
+
 int engine_restore(struct engine *e, struct caller *c, const struct engine_place *const *places, size_t count,
                    const struct engine_restore_params *params, struct engine_progress progress, json_t **ret)
 {
-    struct restore r = {.e = e, .c = c, .params = params, .progress = progress, .first_ns = INT64_MAX};
+    struct caller command = *c; /* what it publishes does not come from the mount: the kernel must hear of it */
+    command.front = "command";
+    struct restore r = {.e = e, .c = &command, .params = params, .progress = progress, .first_ns = INT64_MAX};
     if (__builtin_mul_overflow(params->at.sec, (int64_t)1000000000, &r.at_ns) ||
         __builtin_add_overflow(r.at_ns, (int64_t)params->at.nsec, &r.at_ns))
         return reason_fail(&c->reason, EINVAL, "that instant is out of range");
@@ -611,19 +627,12 @@ int engine_restore(struct engine *e, struct caller *c, const struct engine_place
         return reason_fail(&c->reason, EROFS, "the store is open for reading only");
     r.by = json_object();
     r.blocked = json_array();
-    int q = r.by && r.blocked ? 0 : -ENOMEM;
-    for (size_t i = 0; q == 0 && !params->dry_run && i < count; i++)
-        q = seal_drafts(&r, places[i]);
-    if (q == 0)
-        q = rounds(&r, places, count, false, false);
-    if (q == 0 && r.first_ns > r.at_ns)
-        q = refuse_too_early(&r);
-    if (q == 0 && !params->dry_run)
-        q = restore_apply(&r, places, count);
+    int q = restore_run(&r, places, count);
     if (q == 0) {
         *ret = result_json(&r);
         q = *ret ? 0 : -ENOMEM;
     }
+    c->reason = command.reason;
     json_decref(r.by);
     json_decref(r.blocked);
     return q;

@@ -24,13 +24,15 @@ struct counting {
 
 static bool row_locked(struct engine *e, const struct version_row *row)
 {
+    if (!row->lock_mode && row->legal_hold != HOLD_ON)
+        return false;
     struct version v = {
         .lock_mode = row->lock_mode,
         .lock_until_ms = row->lock_until_ms,
         .lock_hold_s = row->lock_hold_s,
         .legal_hold = row->legal_hold,
     };
-    return (row->lock_mode || row->legal_hold) && lock_in_force(e, &v);
+    return lock_in_force(e, &v);
 }
 
 static int count_row(void *arg, const struct version_row *row)
@@ -142,6 +144,15 @@ static void status_runtime(struct engine *e, json_t *out)
                                   findings));
 }
 
+/* What the last scrub found. */
+static void status_scrub(struct engine *e, json_t *out)
+{
+    struct span value;
+    LOCK_SCOPE(&e->meta);
+    if (e->meta_ops->value_get(e->m, "scrub", &value) == 0)
+        json_object_set_new(out, "scrub", json_loadb((const char *)value.p, value.len, 0, NULL));
+}
+
 static void warn(json_t *list, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void warn(json_t *list, const char *fmt, ...)
 {
@@ -168,6 +179,9 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
     const json_t *bytes = json_object_get(out, "bytes");
     if (json_integer_value(json_object_get(bytes, "free")) < 64 << 20)
         warn(list, "the backing filesystem is full: writes fail until space is freed; holdfs gc and holdfs compact still work");
+    json_int_t damaged = json_integer_value(json_object_get(json_object_get(out, "scrub"), "damaged"));
+    if (damaged)
+        warn(list, "the last scrub found %lld damaged versions", (long long)damaged);
     if (secret_unlocked())
         warn(list, "keys could not be locked into memory (mlock was refused): raise the limit, see ulimit -l");
     if (e->conf.test_store)
@@ -193,6 +207,8 @@ int engine_status(struct engine *e, json_t **ret)
     }
     json_object_set_new(out, "clock", clock);
     status_runtime(e, out);
+    json_object_set_new(out, "compaction", compact_status(e));
+    status_scrub(e, out);
     json_object_set_new(out, "warnings", status_warnings(e, out));
     *ret = out;
     return 0;
