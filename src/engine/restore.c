@@ -279,7 +279,7 @@ static int take_away(struct restore *r, struct bucket *b, struct span key, const
     q = r->e->meta_ops->tree_get(r->e->m, b->number, key, &row);
     if (q < 0 && q != -ENOENT)
         return q;
-    bool in_tree = q == 0 && row.kind == TREE_OBJECT;
+    bool in_tree = q == 0 && row.kind != TREE_DIR;
     uint64_t ino = in_tree ? row.ino : 0;
     if (b->versioning == VERSIONING_UNVERSIONED) {
         struct version v;
