@@ -261,7 +261,6 @@ bool lock_in_force(struct engine *e, const struct version *v); /* retention in f
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
 
-struct inode *inode_cached(struct engine *e, uint64_t ino); /* M: not referenced; NULL */
 /* Is the version's retention in force now, whatever its hold says? M. */
 bool lock_retention_in_force(struct engine *e, const struct version *v);
 /* Makes what was written so far through any handle (pages of the kernel included) a sealed version. No locks held; 0 where nothing
@@ -295,6 +294,7 @@ int settle_add_replaced(struct engine *e, uint32_t bucket, struct span key, uint
 int settle_drop(struct engine *e, uint32_t bucket, struct span key, uint64_t seq);       /* M, txn: settled or gone */
 /* A version moved (S1): its timer goes along. M, txn. */
 int settle_move(struct engine *e, uint32_t bucket, struct span from, uint64_t from_seq, struct span to, uint64_t to_seq);
+void settle_txn_end(struct engine *e, bool committed); /* M: txn.c, at the end of each transaction */
 void settle_touch(struct engine *e, uint64_t seq); /* M: starts its timer anew, within 15 settle times */
 int64_t settle_left_s(struct engine *e, uint64_t seq); /* M: 0 when settled */
 /* Settles what is due now (default retention, E4), purges replaced null versions behind the durable point, reaps orphans. Takes M itself,
