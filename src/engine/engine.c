@@ -15,6 +15,7 @@ enum {
     ENGINE_UNIT_BYTES = 65536,
     ENGINE_CACHE_BYTES = 16 << 20,
     ENGINE_WORKER_TICK_S = 1,
+    ENGINE_COMPACT_NS = 50000000, /* of each tick for compaction: 5 % of one core at most */
     ENGINE_DURABLE_EVERY_S = 5, /* an unclean stop verifies at most what was published in this time */
 };
 
@@ -276,6 +277,8 @@ static void worker_round(struct engine *e, unsigned tick)
     }
     settle_run(e);
     e->meta_ops->checkpoint(e->m, false);
+    for (int64_t until = clock_mono_ns() + ENGINE_COMPACT_NS; compact_step(e) > 0 && clock_mono_ns() < until;)
+        continue;
 }
 
 static void *worker_main(void *arg)
@@ -346,6 +349,9 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, struc
     int r = open_meta(e, create, cache_bytes, reason);
     if (r == 0)
         r = open_segments(e, reason);
+    if (r < 0)
+        return r;
+    r = upkeep_open(e);
     if (r < 0)
         return r;
     LOCK_SCOPE(&e->meta);
@@ -471,6 +477,7 @@ void engine_close(struct engine *e)
     if (!e)
         return;
     worker_end(e);
+    upkeep_close(e);
     if (e->m)
         close_clean(e);
     pthread_mutex_lock(&e->meta);

@@ -238,6 +238,7 @@ int content_new(struct engine *e, const struct bucket *b, struct extmap *map, st
         return -ENOMEM;
     atomic_init(&c->refs, 1);
     c->map = extmap_ref(map);
+    gc_content_add(c);
     c->key_count = map->dek_count;
     c->keys = calloc(c->key_count ? c->key_count : 1, sizeof *c->keys);
     int r = c->keys ? 0 : -ENOMEM;
@@ -261,6 +262,7 @@ void content_unref(struct content *c)
 {
     if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
         return;
+    gc_content_remove(c);
     for (size_t i = 0; c->keys && i < c->key_count; i++)
         content_key_unref(c->keys[i]);
     free(c->keys);

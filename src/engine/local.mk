@@ -13,7 +13,9 @@ libholdfs_a_SOURCES += \
 	src/engine/engine.h src/engine/private.h src/engine/record.h \
 	src/engine/attrs.c src/engine/record.c src/engine/errors.c \
 	src/engine/walk.c src/engine/walk.h \
-	src/engine/history.c src/engine/at.c
+	src/engine/history.c src/engine/at.c src/engine/restore.c \
+	src/engine/status.c src/engine/du.c src/engine/spans.h src/engine/spans.c \
+	src/engine/upkeep.h src/engine/gc.c src/engine/compact.c
 
 libholdfs_a_SOURCES += \
 	src/engine/engine.c src/engine/store.c src/engine/txn.c src/engine/bucket.c src/engine/bucket_delete.c src/engine/keyring.c \

@@ -79,6 +79,7 @@ struct content {
     struct extmap *map;
     struct content_key **keys; /* map->dek_count */
     size_t key_count;
+    struct content *gc_prev, *gc_next; /* all contents in use; gc.c's lock */
 };
 
 struct draft; /* draft.c */
@@ -161,6 +162,7 @@ struct engine {
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
     uint64_t pins;               /* M: readers of old versions; gc looks at them */
     struct gc_pin *pin_list;     /* M */
+    struct upkeep *upkeep;       /* gc.c: collection and compaction */
 
     struct keyring *keyring;     /* keyring.c, own lock */
     struct errors *errors;       /* errors.c, own lock */
@@ -259,7 +261,6 @@ bool lock_in_force(struct engine *e, const struct version *v); /* retention in f
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
 
-struct inode *inode_cached(struct engine *e, uint64_t ino); /* M: not referenced; NULL */
 /* Is the version's retention in force now, whatever its hold says? M. */
 bool lock_retention_in_force(struct engine *e, const struct version *v);
 /* Makes what was written so far through any handle (pages of the kernel included) a sealed version. No locks held; 0 where nothing
@@ -293,6 +294,7 @@ int settle_add_replaced(struct engine *e, uint32_t bucket, struct span key, uint
 int settle_drop(struct engine *e, uint32_t bucket, struct span key, uint64_t seq);       /* M, txn: settled or gone */
 /* A version moved (S1): its timer goes along. M, txn. */
 int settle_move(struct engine *e, uint32_t bucket, struct span from, uint64_t from_seq, struct span to, uint64_t to_seq);
+void settle_txn_end(struct engine *e, bool committed); /* M: txn.c, at the end of each transaction */
 void settle_touch(struct engine *e, uint64_t seq); /* M: starts its timer anew, within 15 settle times */
 int64_t settle_left_s(struct engine *e, uint64_t seq); /* M: 0 when settled */
 /* Settles what is due now (default retention, E4), purges replaced null versions behind the durable point, reaps orphans. Takes M itself,
@@ -370,5 +372,16 @@ struct gc_pin {
 };
 void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map); /* M */
 void gc_pin_remove(struct engine *e, struct gc_pin *pin);                  /* M */
+
+/* ---- gc.c ---- */
+int upkeep_open(struct engine *e);
+void upkeep_close(struct engine *e);
+/* A map decoded from a row, or stored into one, counts as alive for a mark that runs meanwhile (upkeep.h). Leaf lock. */
+void gc_barrier(const struct extmap *map);
+void gc_content_add(struct content *c); /* for content_new() and content_unref(): contents in use are alive */
+void gc_content_remove(struct content *c);
+/* One bounded piece of background collection or compaction; 1 when more waits, 0 when there is nothing to do now. */
+int compact_step(struct engine *e);
+json_t *compact_status(struct engine *e);
 
 #endif

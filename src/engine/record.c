@@ -126,9 +126,8 @@ static void take_attrs(struct reader *r, struct attrs *ret)
 /* Extents that say they are inline must lie in what travelled with the row. */
 static bool inline_fits(const struct extmap *map)
 {
-    struct extmap_cursor at = {0};
-    for (const struct extent *e; (e = extmap_next(map, &at));) {
-        if (e->segment == 0 && e->place_bytes >= map->inline_data.len)
+    for (size_t i = 0; i < map->count; i++) {
+        if (map->extents[i].segment == 0 && map->extents[i].place_bytes >= map->inline_data.len)
             return false;
     }
     return true;

@@ -17,7 +17,8 @@ enum {
 };
 
 struct settle {
-    struct settle_queue *queue; /* M */
+    struct settle_queue *queue;    /* M */
+    struct settle_entry *touched;  /* M: by the running transaction, newest first */
 };
 
 static int64_t settle_due_ns(const struct settle_entry *entry)
@@ -35,11 +36,38 @@ static struct settle_entry *waiting(struct engine *e, uint64_t seq)
 
 /* ---- rows and entries ---- */
 
+static void touched(struct settle *s, struct settle_entry *entry, enum settle_touch how)
+{
+    if (entry->touched == SETTLE_UNTOUCHED) {
+        entry->touched_next = s->touched;
+        s->touched = entry;
+    }
+    entry->touched = how;
+}
+
+/* Entries follow their rows: what a transaction did to them stands or falls with it. */
+void settle_txn_end(struct engine *e, bool committed)
+{
+    struct settle *s = e->settle;
+    while (s && s->touched) {
+        struct settle_entry *entry = s->touched;
+        s->touched = entry->touched_next;
+        enum settle_touch how = entry->touched;
+        entry->touched = SETTLE_UNTOUCHED;
+        if (how == SETTLE_ADDED && committed)
+            continue;
+        if (how == SETTLE_ADDED)
+            settle_queue_take(s->queue, entry);
+        if (how == SETTLE_DROPPED && !committed)
+            settle_queue_put_back(s->queue, entry);
+        else
+            settle_queue_forget(s->queue, entry);
+    }
+}
+
 static struct settle_entry *entry_add(struct engine *e, const struct bucket *b, struct span key, uint64_t seq, int64_t now)
 {
-    struct settle_entry *entry = settle_queue_find(e->settle->queue, seq);
-    if (!entry)
-        entry = settle_queue_add(e->settle->queue, b->number, key, seq);
+    struct settle_entry *entry = settle_queue_add(e->settle->queue, b->number, key, seq);
     if (!entry)
         return NULL;
     entry->kind = SETTLE_VERSION;
@@ -47,6 +75,12 @@ static struct settle_entry *entry_add(struct engine *e, const struct bucket *b, 
     entry->first_ns = entry->last_ns = now;
     settle_queue_due(e->settle->queue, entry, settle_due_ns(entry));
     return entry;
+}
+
+static void entry_drop(struct engine *e, struct settle_entry *entry)
+{
+    settle_queue_take(e->settle->queue, entry);
+    touched(e->settle, entry, entry->touched == SETTLE_ADDED ? SETTLE_GONE : SETTLE_DROPPED);
 }
 
 struct opening {
@@ -76,7 +110,7 @@ int settle_open(struct engine *e)
     s->queue = settle_queue_new();
     e->settle = s;
     if (!s->queue)
-        return -ENOMEM;
+        return -ENOMEM; /* settle_close() frees the rest */
     struct opening opening = {.engine = e, .now = clock_mono_ns()};
     return e->meta_ops->unsettled_scan(e->m, open_row, &opening);
 }
@@ -85,6 +119,7 @@ void settle_close(struct engine *e)
 {
     if (!e->settle)
         return;
+    settle_txn_end(e, true);
     settle_queue_free(e->settle->queue);
     free(e->settle);
     e->settle = NULL;
@@ -100,7 +135,11 @@ int settle_add(struct engine *e, const struct bucket *b, struct span key, uint64
     int r = row_put(e, b->number, key, seq);
     if (r < 0)
         return r;
-    return entry_add(e, b, key, seq, clock_mono_ns()) ? 0 : -ENOMEM;
+    struct settle_entry *entry = entry_add(e, b, key, seq, clock_mono_ns());
+    if (!entry)
+        return -ENOMEM;
+    touched(e->settle, entry, SETTLE_ADDED);
+    return 0;
 }
 
 int settle_add_replaced(struct engine *e, uint32_t bucket, struct span key, uint64_t seq)
@@ -109,10 +148,12 @@ int settle_add_replaced(struct engine *e, uint32_t bucket, struct span key, uint
     if (r < 0)
         return r;
     struct settle_entry *entry = settle_queue_find(e->settle->queue, seq);
-    if (!entry)
-        entry = settle_queue_add(e->settle->queue, bucket, key, seq);
+    if (entry)
+        entry_drop(e, entry);
+    entry = settle_queue_add(e->settle->queue, bucket, key, seq);
     if (!entry)
         return -ENOMEM;
+    touched(e->settle, entry, SETTLE_ADDED);
     entry->kind = SETTLE_REPLACED;
     entry->behind_seq = e->next_seq; /* its successor's, which is given next */
     settle_queue_due(e->settle->queue, entry, clock_mono_ns() + NS_PER_S);
@@ -126,7 +167,7 @@ int settle_drop(struct engine *e, uint32_t bucket, struct span key, uint64_t seq
         return 0;
     int r = e->meta_ops->unsettled_del(e->m, &(struct unsettled_row){.bucket = bucket, .key = key, .seq = seq});
     if (r == 0)
-        settle_queue_drop(e->settle->queue, entry);
+        entry_drop(e, entry);
     return r;
 }
 
@@ -298,7 +339,7 @@ static int settle_replaced(struct engine *e, struct settle_entry *entry, struct 
     return version_remove(e, &internal, v, REMOVE_REPLACED);
 }
 
-/* One entry that is due. May free it. *ret_seal: an inode to be sealed first, without locks. M, txn. */
+/* One entry that is due. May drop it. *ret_seal: an inode to be sealed first, without locks. M, txn. */
 static int settle_one(struct engine *e, struct settle_entry *entry, int64_t now, uint64_t *ret_seal)
 {
     struct version v;
@@ -325,40 +366,18 @@ static int settle_one(struct engine *e, struct settle_entry *entry, int64_t now,
     return r;
 }
 
-/* After a transaction that failed: what it dropped waits again, what it left is put off. */
-static void put_back(struct engine *e, const struct settle_entry *old, struct span key, int64_t now)
+static void settle_first(struct engine *e, uint64_t seq, int64_t now, uint64_t *ret_seal)
 {
-    struct settle_entry *entry = settle_queue_find(e->settle->queue, old->seq);
-    if (!entry)
-        entry = settle_queue_add(e->settle->queue, old->bucket, key, old->seq);
-    if (!entry)
-        return; /* its row stands: the next mount finds it */
-    entry->kind = old->kind;
-    entry->settle_ns = old->settle_ns;
-    entry->first_ns = old->first_ns;
-    entry->last_ns = old->last_ns;
-    entry->behind_seq = old->behind_seq;
-    entry->sealed = old->sealed;
-    settle_queue_due(e->settle->queue, entry, now + RETRY_S * (int64_t)NS_PER_S);
-}
-
-static int settle_first(struct engine *e, struct settle_entry *entry, int64_t now, uint64_t *ret_seal)
-{
-    const struct settle_entry old = *entry;
-    uint8_t *key = malloc(old.key_len + 1);
-    if (!key)
-        return -ENOMEM;
-    memcpy(key, entry->key, old.key_len);
+    struct settle_entry *entry = settle_queue_find(e->settle->queue, seq);
     int r = txn_begin(e);
     if (r == 0)
         r = txn_end(e, settle_one(e, entry, now, ret_seal));
-    if (r < 0) {
-        log_warning("a version of %s could not be settled: %s",
-                    engine_show(bucket_by_number(e, old.bucket), span_of(key, old.key_len)), strerror(-r));
-        put_back(e, &old, span_of(key, old.key_len), now);
-    }
-    free(key);
-    return 0;
+    if (r == 0)
+        return;
+    entry = settle_queue_find(e->settle->queue, seq); /* the rollback has put it back */
+    log_warning("a version in %s could not be settled: %s",
+                engine_show(bucket_by_number(e, entry->bucket), span_of(entry->key, entry->key_len)), strerror(-r));
+    settle_queue_due(e->settle->queue, entry, now + RETRY_S * (int64_t)NS_PER_S);
 }
 
 /* True when more is due. *ret_seal: an inode to seal first; *ret_seq: its version. */
@@ -370,8 +389,7 @@ static bool settle_batch(struct engine *e, int64_t now, uint64_t *ret_seal, uint
         if (!entry || entry->due_ns > now)
             return false;
         *ret_seq = entry->seq;
-        if (settle_first(e, entry, now, ret_seal) < 0)
-            return false;
+        settle_first(e, entry->seq, now, ret_seal);
         if (*ret_seal)
             return true;
     }

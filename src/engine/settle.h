@@ -15,8 +15,18 @@ enum settle_kind {
     SETTLE_ORPHAN,   /* S2d: unlinked before it settled, its key's only version; kept for the bucket's orphan time */
 };
 
+/* What the running transaction did to an entry. */
+enum settle_touch {
+    SETTLE_UNTOUCHED,
+    SETTLE_ADDED,
+    SETTLE_DROPPED, /* out of the queue; comes back with a rollback */
+    SETTLE_GONE,    /* added and dropped */
+};
+
 struct settle_entry {
     struct settle_entry *chain;
+    struct settle_entry *touched_next; /* newest first */
+    enum settle_touch touched;
     size_t heap_at;
     int64_t due_ns; /* CLOCK_MONOTONIC; at or before the real time due: looked at again then */
     uint64_t seq;
@@ -37,7 +47,10 @@ struct settle_entry *settle_queue_find(const struct settle_queue *q, uint64_t se
 /* A new entry, due at once until settle_queue_due() says otherwise; NULL: no memory. The sequence must not be in the queue. */
 struct settle_entry *settle_queue_add(struct settle_queue *q, uint32_t bucket, struct span key, uint64_t seq);
 void settle_queue_due(struct settle_queue *q, struct settle_entry *entry, int64_t due_ns);
-void settle_queue_drop(struct settle_queue *q, struct settle_entry *entry);
+/* Out of the queue, then either back or away for good. */
+void settle_queue_take(struct settle_queue *q, struct settle_entry *entry);
+void settle_queue_put_back(struct settle_queue *q, struct settle_entry *entry);
+void settle_queue_forget(struct settle_queue *q, struct settle_entry *entry);
 struct settle_entry *settle_queue_first(const struct settle_queue *q); /* the one due first; NULL */
 size_t settle_queue_count(const struct settle_queue *q);
 

@@ -9,7 +9,7 @@
 
 struct settle_queue {
     struct settle_entry **heap; /* heap[0] is due first */
-    size_t count, cap;
+    size_t count, cap, taken;
     struct settle_entry **table; /* chains by sequence; a power of two, grows with count */
     size_t slots;
 };
@@ -106,10 +106,18 @@ static void heap_sift(struct settle_queue *q, size_t at)
     heap_set(q, at, entry);
 }
 
+static void insert(struct settle_queue *q, struct settle_entry *entry)
+{
+    assert(q->count < q->cap && !settle_queue_find(q, entry->seq));
+    heap_set(q, q->count++, entry);
+    table_insert(q, entry);
+    heap_sift(q, entry->heap_at);
+}
+
 struct settle_entry *settle_queue_add(struct settle_queue *q, uint32_t bucket, struct span key, uint64_t seq)
 {
-    assert(!settle_queue_find(q, seq));
-    if (q->count == q->cap) {
+    /* One place stays free for each entry taken, so that putting back never needs memory. */
+    if (q->count + q->taken >= q->cap) {
         size_t cap = q->cap ? q->cap * 2 : 64;
         struct settle_entry **heap = realloc(q->heap, cap * sizeof *heap);
         if (!heap)
@@ -125,9 +133,7 @@ struct settle_entry *settle_queue_add(struct settle_queue *q, uint32_t bucket, s
     entry->key_len = key.len;
     if (key.len)
         memcpy(entry->key, key.p, key.len);
-    heap_set(q, q->count++, entry);
-    table_insert(q, entry);
-    heap_sift(q, entry->heap_at);
+    insert(q, entry);
     if (q->count > q->slots)
         table_grow(q);
     return entry;
@@ -139,7 +145,7 @@ void settle_queue_due(struct settle_queue *q, struct settle_entry *entry, int64_
     heap_sift(q, entry->heap_at);
 }
 
-void settle_queue_drop(struct settle_queue *q, struct settle_entry *entry)
+void settle_queue_take(struct settle_queue *q, struct settle_entry *entry)
 {
     table_remove(q, entry);
     size_t at = entry->heap_at;
@@ -148,6 +154,18 @@ void settle_queue_drop(struct settle_queue *q, struct settle_entry *entry)
         heap_set(q, at, last);
         heap_sift(q, at);
     }
+    q->taken++;
+}
+
+void settle_queue_put_back(struct settle_queue *q, struct settle_entry *entry)
+{
+    q->taken--;
+    insert(q, entry);
+}
+
+void settle_queue_forget(struct settle_queue *q, struct settle_entry *entry)
+{
+    q->taken--;
     free(entry);
 }
 

@@ -18,9 +18,11 @@ int txn_end(struct engine *e, int error)
 {
     if (error < 0) {
         e->meta_ops->rollback(e->m);
+        settle_txn_end(e, false);
         return error;
     }
     int r = e->meta_ops->commit(e->m);
+    settle_txn_end(e, r == 0);
     return r < 0 ? r : error;
 }
 

@@ -40,6 +40,7 @@ int version_decode(const struct version_row *row, struct version *ret)
         free(v.key);
         return r == -EBADMSG ? -EIO : r;
     }
+    gc_barrier(v.record.map);
     *ret = v;
     return 0;
 }
@@ -97,6 +98,7 @@ int version_store(struct engine *e, const struct version *v)
     memcpy(row.id, v->id, sizeof row.id);
     if (v->record.map)
         row.data = span_of(v->record.map->inline_data.data, v->record.map->inline_data.len);
+    gc_barrier(v->record.map);
     int r = e->meta_ops->version_put(e->m, &row);
     bytes_done(&body);
     return r;

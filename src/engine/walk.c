@@ -3,7 +3,6 @@
 #include "engine/walk.h"
 
 #include <assert.h>
-
 #include <sched.h>
 
 void walk_key_set(struct walk_key *k, struct span from)
@@ -436,4 +435,49 @@ int walk_rows_next(struct engine *e, struct walk_rows *w, unsigned max, meta_ver
     if (r < 0)
         return r;
     return b.stopped && !b.outside;
+}
+
+int walk_buckets(struct engine *e, uint32_t **ret, size_t *ret_count)
+{
+    LOCK_SCOPE(&e->meta);
+    uint32_t *list = malloc((e->bucket_count + 1) * sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    for (size_t i = 0; i < e->bucket_count; i++)
+        list[i] = e->buckets[i]->number;
+    *ret = list;
+    *ret_count = e->bucket_count;
+    return 0;
+}
+
+static int walk_bucket(struct engine *e, uint32_t bucket, struct span prefix, meta_version_fn *fn, void *arg,
+                       int (*between)(void *arg))
+{
+    struct walk_rows w;
+    walk_rows_start(&w, bucket, prefix);
+    for (;;) {
+        pthread_mutex_lock(&e->meta);
+        int r = walk_rows_next(e, &w, WALK_BATCH_ROWS, fn, arg);
+        pthread_mutex_unlock(&e->meta);
+        if (r >= 0 && between) {
+            int stop = between(arg);
+            r = stop ? stop : r;
+        }
+        if (r <= 0)
+            return r;
+        sched_yield();
+    }
+}
+
+int walk_all(struct engine *e, uint32_t bucket, struct span prefix, meta_version_fn *fn, void *arg,
+             int (*between)(void *arg))
+{
+    if (bucket)
+        return walk_bucket(e, bucket, prefix, fn, arg, between);
+    CLEANUP_FREE uint32_t *buckets = NULL;
+    size_t count = 0;
+    int r = walk_buckets(e, &buckets, &count);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = walk_bucket(e, buckets[i], span_of(NULL, 0), fn, arg, between);
+    return r;
 }

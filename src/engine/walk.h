@@ -106,4 +106,12 @@ void walk_rows_start(struct walk_rows *w, uint32_t bucket, struct span prefix);
  * and returns 0, or 1 to stop behind this row. M */
 int walk_rows_next(struct engine *e, struct walk_rows *w, unsigned max, meta_version_fn *fn, void *arg);
 
+/* Calls fn for every row of one bucket below `prefix`, or with bucket 0 of the whole store, letting go of the lock between batches; fn
+ * as in walk_rows_next. `between` (may be NULL) is called without the lock after each batch; non-zero ends the walk with it. M is taken
+ * here. */
+int walk_all(struct engine *e, uint32_t bucket, struct span prefix, meta_version_fn *fn, void *arg,
+             int (*between)(void *arg));
+/* Numbers of all buckets; the caller frees. M is taken here. */
+int walk_buckets(struct engine *e, uint32_t **ret, size_t *ret_count);
+
 #endif

@@ -1,0 +1,6 @@
+# Tests of the engine over a real store.
+EXTRA_DIST += tests/engine/store.h
+check_PROGRAMS += tests/engine/test_history
+tests_engine_test_history_SOURCES = tests/engine/test_history.c tests/engine/store.c
+tests_engine_test_history_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_history
