@@ -262,6 +262,8 @@ static void worker_round(struct engine *e, unsigned tick)
         int r = inode_save_dirty_dirs(e);
         if (r == 0)
             r = counters_renew(e);
+        if (r == 0)
+            r = txn_flush(e);
         if (r < 0)
             log_warning("upkeep: %s", strerror(-r));
     }

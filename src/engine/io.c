@@ -109,7 +109,7 @@ int engine_open_file(struct engine *e, struct caller *c, uint64_t ino, int flags
 
 /* ---- create ---- */
 
-static int create_rows(struct engine *e, struct bucket *b, struct span key, uint64_t ino)
+int create_rows(struct engine *e, struct bucket *b, struct span key, uint64_t ino)
 {
     int r = e->meta_ops->tree_put(e->m, &(struct tree_row){.bucket = b->number, .key = key, .ino = ino, .kind = TREE_OBJECT});
     if (r == 0)
@@ -128,18 +128,25 @@ static int create_inode(struct engine *e, struct caller *c, struct inode *dir, s
     if (r < 0)
         return r;
     uint64_t ino = e->next_ino++;
-    r = named ? txn_begin(e) : 0;
-    if (r == 0 && named)
-        r = txn_end(e, create_rows(e, dir->bucket, key, ino));
-    if (r == 0)
-        r = inode_new(e, dir->bucket, key, ino, &record, ret);
+    struct inode *i;
+    r = inode_new(e, dir->bucket, key, ino, &record, &i);
     record_done(&record);
     if (r < 0)
         return r;
-    (*ret)->orphan = !named;
-    if (!named)
-        (*ret)->nlink = 0;
-    return 0;
+    if (named) {
+        r = txn_begin(e);
+        if (r == 0)
+            r = txn_leave_open(e, create_rows(e, dir->bucket, key, ino), i);
+    }
+    if (r < 0 || !named) {
+        i->orphan = true;
+        i->nlink = 0;
+    }
+    if (r < 0)
+        inode_put(e, i);
+    else
+        *ret = i;
+    return r;
 }
 
 static int create_draft(struct engine_handle *h, bool named)
@@ -331,6 +338,8 @@ int engine_fsync_dir(struct engine *e, uint64_t dir)
     {
         LOCK_SCOPE(&e->meta);
         int r = inode_save_dirty_dirs(e);
+        if (r == 0)
+            r = txn_flush(e);
         if (r < 0)
             return r;
     }

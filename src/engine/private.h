@@ -102,6 +102,7 @@ struct inode {
     uint64_t data_bytes;     /* M: bytes of the current content that are not holes */
     bool times_dirty;        /* M: a directory whose times are not yet in its row */
     struct inode *dirty_next; /* M: list of those */
+    struct inode *unsaved_next; /* M: created, not committed yet (txn.c) */
 
     pthread_rwlock_t content_lock;
     struct content *_Atomic content; /* published content, NULL until first needed: replaced under C (write), read under C */
@@ -155,6 +156,8 @@ struct engine {
     struct inode lru;            /* M: sentinel, unused inodes, least recently used first */
     size_t lru_count;            /* M */
     struct inode *dirty_dirs;    /* M */
+    struct inode *unsaved;       /* M: created files whose rows are not committed yet */
+    bool txn_open;               /* M: a transaction that holds them is open */
     struct record root_record;   /* M: the mount root's attributes */
     struct settle *settle;       /* M */
     struct compliance *clock;    /* M */
@@ -202,6 +205,10 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b);        
 /* ---- txn.c ---- */
 int txn_begin(struct engine *e);                 /* M */
 int txn_end(struct engine *e, int error);        /* M: commits when error >= 0, else rolls back and returns error */
+/* Ends a create: its rows wait for the next commit, and are written again should that one fail. M. */
+int txn_leave_open(struct engine *e, int error, struct inode *created);
+int txn_flush(struct engine *e);                 /* M: commits what waits */
+int create_rows(struct engine *e, struct bucket *b, struct span key, uint64_t ino); /* io.c; M, txn */
 uint64_t seq_next(struct engine *e);             /* M: publish sequence */
 /* Syncs segments, then the metadata log; moves the durable point. Without M. */
 int durable_advance(struct engine *e);

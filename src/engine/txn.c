@@ -7,23 +7,78 @@
 
 #include <stdio.h>
 
+/* A created file needs no commit of its own: nothing is promised before its close. Its rows are written and the transaction stays
+ * open until the next one that ends takes them along, or the worker does (txn_flush). A rollback meanwhile takes them too, so the
+ * inodes concerned are kept and their rows written again. */
+
+static void unsaved_done(struct engine *e)
+{
+    while (e->unsaved) {
+        struct inode *i = e->unsaved;
+        e->unsaved = i->unsaved_next;
+        i->unsaved_next = NULL;
+        inode_put(e, i);
+    }
+    e->txn_open = false;
+}
+
+static void unsaved_again(struct engine *e)
+{
+    struct inode *list = e->unsaved;
+    e->txn_open = false;
+    if (!list)
+        return;
+    int r = e->meta_ops->begin(e->m);
+    for (struct inode *i = list; r == 0 && i; i = i->unsaved_next) {
+        if (!i->orphan)
+            r = create_rows(e, i->bucket, span_of(i->key, i->key_len), i->ino);
+    }
+    if (r < 0) {
+        e->meta_ops->rollback(e->m);
+        log_error("created files lost their names before their first close: %s", strerror(-r));
+        unsaved_done(e);
+        return;
+    }
+    e->txn_open = true;
+}
+
 int txn_begin(struct engine *e)
 {
     if (e->read_only)
         return -EROFS;
-    return e->meta_ops->begin(e->m);
+    return e->txn_open ? 0 : e->meta_ops->begin(e->m);
 }
 
 int txn_end(struct engine *e, int error)
 {
-    if (error < 0) {
-        e->meta_ops->rollback(e->m);
-        settle_txn_end(e, false);
-        return error;
+    if (error >= 0) {
+        int r = e->meta_ops->commit(e->m);
+        if (r == 0) {
+            settle_txn_end(e, true);
+            unsaved_done(e);
+            return error;
+        }
+        error = r;
     }
-    int r = e->meta_ops->commit(e->m);
-    settle_txn_end(e, r == 0);
-    return r < 0 ? r : error;
+    e->meta_ops->rollback(e->m);
+    settle_txn_end(e, false);
+    unsaved_again(e);
+    return error;
+}
+
+int txn_leave_open(struct engine *e, int error, struct inode *created)
+{
+    if (error < 0)
+        return txn_end(e, error);
+    e->txn_open = true;
+    created->unsaved_next = e->unsaved;
+    e->unsaved = inode_ref(created);
+    return error;
+}
+
+int txn_flush(struct engine *e)
+{
+    return e->txn_open ? txn_end(e, 0) : 0;
 }
 
 uint64_t seq_next(struct engine *e)
