@@ -25,3 +25,7 @@ tests_engine_test_content_SOURCES = tests/engine/test_content.c
 tests_engine_test_content_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_content
 
+# Run by hand; what they report is no verdict.
+check_PROGRAMS += tests/bench/bench_pipeline
+tests_bench_bench_pipeline_SOURCES = tests/bench/bench_pipeline.c
+tests_bench_bench_pipeline_LDADD = libholdfs.a $(HOLDFS_LIBS)

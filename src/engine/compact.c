@@ -177,8 +177,9 @@ static int choose(struct cycle *k)
 
 static bool map_touches(struct cycle *k, const struct extmap *map)
 {
-    for (size_t i = 0; map && i < map->count; i++) {
-        if (map->extents[i].segment && chosen_find(k, map->extents[i].segment))
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; map && (x = extmap_next(map, &at));) {
+        if (x->segment && chosen_find(k, x->segment))
             return true;
     }
     return false;
@@ -192,8 +193,8 @@ static int collect_row(void *arg, const struct version_row *row)
     int r = record_decode(row->body.p, row->body.len, row->data.p, row->data.len, &record);
     if (r < 0)
         return r == -EBADMSG ? -EIO : r;
-    for (size_t i = 0; r == 0 && record.map && i < record.map->count; i++) {
-        const struct extent *x = &record.map->extents[i];
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; r == 0 && record.map && (x = extmap_next(record.map, &at));) {
         if (x->segment && chosen_find(k, x->segment))
             r = spans_add(&k->live, x->segment, x->place_bytes, x->place_bytes + extent_stored_bytes(x));
     }
@@ -351,9 +352,10 @@ int map_unseen(const struct extmap *map, struct spans *seen, struct extmap **ret
     bytes_put(&sub->inline_data, map->inline_data.data, map->inline_data.len);
     if (sub->inline_data.failed)
         r = -ENOMEM;
-    for (size_t i = 0; r == 0 && i < map->count; i++) {
-        if (!map->extents[i].segment || !span_covers(seen, &map->extents[i]))
-            r = extmap_put(sub, &map->extents[i]);
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; r == 0 && (x = extmap_next(map, &at));) {
+        if (!x->segment || !span_covers(seen, x))
+            r = extmap_put(sub, x);
     }
     if (r < 0) {
         extmap_unref(sub);
@@ -410,8 +412,8 @@ static int translate(struct cycle *k, const struct extmap *map, struct translate
         t.map = extmap_copy(map);
         r = t.map ? map_shell(map, &t.fresh) : -ENOMEM;
     }
-    for (size_t i = 0; t.fresh && r == 0 && i < map->count; i++) {
-        const struct extent *x = &map->extents[i];
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; t.fresh && r == 0 && (x = extmap_next(map, &at));) {
         struct chosen *c = x->segment ? chosen_find(k, x->segment) : NULL;
         if (!c || c->keep)
             continue;
@@ -455,8 +457,9 @@ static void verify_failed(struct cycle *k, struct bucket *b, const struct versio
              fault->segment, (unsigned long long)fault->place_bytes, (unsigned long long)fault->number,
              fault->what ? fault->what : "unreadable");
     version_id_text(v, id);
-    for (size_t i = 0; i < v->record.map->count; i++) {
-        struct chosen *c = chosen_find(k, v->record.map->extents[i].segment);
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; (x = extmap_next(v->record.map, &at));) {
+        struct chosen *c = chosen_find(k, x->segment);
         k->totals.kept += c && !c->keep;
         if (c)
             c->keep = true;

@@ -161,8 +161,8 @@ static json_t *debug_deks(const struct extmap *map)
 static json_t *debug_extents(const struct extmap *map)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < map->count; i++) {
-        const struct extent *x = &map->extents[i];
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; (x = extmap_next(map, &at));) {
         json_array_append_new(
             list, json_pack("{s:I, s:I, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:i}", "offset", (json_int_t)x->offset_bytes,
                             "length", (json_int_t)x->length_bytes, "dek", (int)x->dek, "segment", (int)x->segment,

@@ -45,8 +45,8 @@ static void mark_range(struct gc_mark *m, struct gc_segment *s, uint64_t from, u
 
 static void mark_map_locked(struct gc_mark *m, const struct extmap *map)
 {
-    for (size_t i = 0; map && i < map->count; i++) {
-        const struct extent *x = &map->extents[i];
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; map && (x = extmap_next(map, &at));) {
         struct gc_segment *s = x->segment ? gc_find(m, x->segment) : NULL;
         if (s)
             mark_range(m, s, x->place_bytes, x->place_bytes + extent_stored_bytes(x));

@@ -309,7 +309,7 @@ int engine_flush(struct engine *e, struct caller *c, struct engine_handle *h)
 static bool sync_published_inline(const struct inode *i)
 {
     const struct extmap *map = i->record.map;
-    return !map || !map->count || (map->count == 1 && map->extents[0].segment == 0);
+    return !map || extmap_all_inline(map);
 }
 
 int engine_fsync(struct engine_handle *h, bool data_only)

@@ -126,8 +126,9 @@ static void take_attrs(struct reader *r, struct attrs *ret)
 /* Extents that say they are inline must lie in what travelled with the row. */
 static bool inline_fits(const struct extmap *map)
 {
-    for (size_t i = 0; i < map->count; i++) {
-        if (map->extents[i].segment == 0 && map->extents[i].place_bytes >= map->inline_data.len)
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; (x = extmap_next(map, &at));) {
+        if (x->segment == 0 && x->place_bytes >= map->inline_data.len)
             return false;
     }
     return true;

@@ -72,8 +72,8 @@ uint64_t extent_stored_bytes(const struct extent *x)
 
 int spans_add_map(struct spans *s, const struct extmap *map)
 {
-    for (size_t i = 0; map && i < map->count; i++) {
-        const struct extent *x = &map->extents[i];
+    const struct extent *x;
+    for (struct extmap_cursor at = {0}; map && (x = extmap_next(map, &at));) {
         if (!x->segment)
             continue;
         int r = spans_add(s, x->segment, x->place_bytes, x->place_bytes + extent_stored_bytes(x));

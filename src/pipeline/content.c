@@ -131,23 +131,11 @@ int content_write(struct pipeline *p, struct content_key *key, uint32_t dek, enu
     uint64_t frames = writing_frames(&w, offset, len);
     if (frames > THREAD_BATCH_FRAMES && !(w.extents = many = reallocarray(NULL, frames, sizeof *many)))
         return -ENOMEM;
-    if (extmap_reserve(map, frames + 1) < 0)
-        return -ENOMEM;
     int r = writing_all(&w, offset, buf, len);
     return r < 0 ? r : extmap_put_all(map, w.extents, w.count);
 }
 
 /* --- content that stays with its metadata row ------------------------------------------------------------- */
-
-static void content_drop_inline(struct extmap *map)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < map->count; i++) {
-        if (map->extents[i].segment)
-            map->extents[kept++] = map->extents[i];
-    }
-    map->count = kept;
-}
 
 int content_write_inline(struct pipeline *p, struct content_key *key, uint32_t dek,
                          enum frame_compression compression, struct extmap *map, uint64_t offset, const void *buf,
@@ -156,7 +144,7 @@ int content_write_inline(struct pipeline *p, struct content_key *key, uint32_t d
     (void)p;
     assert(len >= 1 && len <= FRAME_PLAIN_MAX_BYTES);
     struct thread_state *t = thread_state();
-    if (!t || !thread_buffer(&t->sealed, THREAD_SEALED_BYTES) || extmap_reserve(map, 2) < 0)
+    if (!t || !thread_buffer(&t->sealed, THREAD_SEALED_BYTES))
         return -ENOMEM;
     uint64_t number;
     int r = content_key_take(key, 1, &number);
@@ -165,19 +153,21 @@ int content_write_inline(struct pipeline *p, struct content_key *key, uint32_t d
     int64_t sealed = frame_seal(content_key_frame(key), number, compression, buf, len, t->sealed);
     if (sealed < 0)
         return (int)sealed;
-    struct bytes data = {0};
-    bytes_put(&data, t->sealed, (size_t)sealed);
-    if (data.failed)
+    struct extmap *fresh = extmap_copy(map); /* a small map: the content is small */
+    if (!fresh)
         return -ENOMEM;
     uint32_t plain = (uint32_t)len, cipher = (uint32_t)sealed - FRAME_OVERHEAD_BYTES;
     struct extent e = {
         .offset_bytes = offset, .length_bytes = len, .dek = dek, .number = number, .plain_bytes = plain,
         .cipher_bytes = cipher, .last_plain_bytes = plain, .last_cipher_bytes = cipher, .frames = 1,
     };
-    content_drop_inline(map);
-    bytes_done(&map->inline_data);
-    map->inline_data = data;
-    return extmap_put(map, &e);
+    extmap_drop_inline(fresh);
+    bytes_put(&fresh->inline_data, t->sealed, (size_t)sealed);
+    r = fresh->inline_data.failed ? -ENOMEM : extmap_put(fresh, &e);
+    if (r == 0)
+        extmap_swap(map, fresh);
+    extmap_unref(fresh);
+    return r;
 }
 
 int content_inline_to_segment(struct pipeline *p, struct extmap *map)
@@ -187,17 +177,9 @@ int content_inline_to_segment(struct pipeline *p, struct extmap *map)
         return r;
     struct block_place place;
     r = p->ops->append(p->block, map->inline_data.data, map->inline_data.len, &place);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < map->count; i++) {
-        struct extent *e = &map->extents[i];
-        if (e->segment == 0) {
-            e->segment = place.segment;
-            e->place_bytes += place.offset_bytes;
-        }
-    }
-    bytes_done(&map->inline_data);
-    return 0;
+    if (r == 0)
+        extmap_place_inline(map, place.segment, place.offset_bytes);
+    return r;
 }
 
 /* --- defragmenting ---------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * the reader's buffer, of others the opened frame is kept for the next small read. See content.h. */
 #include "pipeline/content_private.h"
 
+#include "pipeline/extmap_chunks.h"
 #include "pipeline/extmap_run.h"
 #include "pipeline/frame_cache.h"
 #include "pipeline/thread.h"
@@ -243,8 +244,8 @@ void content_prefetch(struct pipeline *p, const struct extmap *map, uint64_t off
     uint64_t end, run_end = 0;
     if (__builtin_add_overflow(offset, len, &end))
         end = UINT64_MAX;
-    for (size_t i = extmap_find(map, offset); i < map->count && map->extents[i].offset_bytes < end; i++) {
-        const struct extent *e = &map->extents[i];
+    struct extmap_cursor at = extmap_find(map, offset);
+    for (const struct extent *e; (e = extmap_next(map, &at)) && e->offset_bytes < end;) {
         if (e->segment == 0)
             continue;
         uint64_t from = e->offset_bytes > offset ? e->offset_bytes : offset;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Extent maps: life, change, sharing; see extmap.h. Questions about a map are in extmap_query.c, the packed form in
- * extmap_codec.c. Every change goes through extmap_splice. */
+ * Extent maps: life, change, sharing; see extmap.h. The extents lie in chunks (extmap_chunks.c); questions
+ * about a map are in extmap_query.c, the packed form in extmap_codec.c. Every change goes through extmap_splice. */
+#include "pipeline/extmap_chunks.h"
 #include "pipeline/extmap_run.h"
 
 #include <assert.h>
@@ -28,7 +29,7 @@ void extmap_unref(struct extmap *m)
 {
     if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
         return;
-    free(m->extents);
+    extmap_free_chunks(m);
     free(m->deks);
     bytes_done(&m->inline_data);
     free(m);
@@ -48,38 +49,40 @@ static int extmap_reserve_deks(struct extmap *m, size_t more)
     return 0;
 }
 
-int extmap_reserve(struct extmap *m, size_t more)
+static int extmap_copy_into(struct extmap *c, const struct extmap *m)
 {
-    size_t need = m->count + more;
-    if (need <= m->cap)
-        return 0;
-    size_t cap = m->cap * 2 > need ? m->cap * 2 : need;
-    struct extent *extents = reallocarray(m->extents, cap, sizeof *extents);
-    if (!extents)
+    bytes_put(&c->inline_data, m->inline_data.data, m->inline_data.len);
+    if (c->inline_data.failed || extmap_reserve_deks(c, m->dek_count) < 0)
         return -ENOMEM;
-    m->extents = extents;
-    m->cap = cap;
-    return 0;
+    if (m->dek_count)
+        memcpy(c->deks, m->deks, m->dek_count * sizeof *m->deks);
+    c->dek_count = m->dek_count;
+    c->size_bytes = m->size_bytes;
+    struct extmap_cursor at = {0};
+    int r = 0;
+    for (const struct extent *e; r == 0 && (e = extmap_next(m, &at));)
+        r = extmap_append(c, e, m->count);
+    return r;
 }
 
 struct extmap *extmap_copy(const struct extmap *m)
 {
     struct extmap *c = extmap_new();
-    if (!c)
-        return NULL;
-    bytes_put(&c->inline_data, m->inline_data.data, m->inline_data.len);
-    if (c->inline_data.failed || extmap_reserve(c, m->count) < 0 || extmap_reserve_deks(c, m->dek_count) < 0) {
+    if (c && extmap_copy_into(c, m) < 0) {
         extmap_unref(c);
         return NULL;
     }
-    if (m->count)
-        memcpy(c->extents, m->extents, m->count * sizeof *m->extents);
-    if (m->dek_count)
-        memcpy(c->deks, m->deks, m->dek_count * sizeof *m->deks);
-    c->count = m->count;
-    c->dek_count = m->dek_count;
-    c->size_bytes = m->size_bytes;
     return c;
+}
+
+void extmap_swap(struct extmap *a, struct extmap *b)
+{
+    struct extmap t = *a;
+    *a = *b;
+    *b = t;
+    int refs = a->refs;
+    a->refs = b->refs;
+    b->refs = refs;
 }
 
 int extmap_dek_index(struct extmap *m, const struct extmap_dek *dek)
@@ -184,56 +187,66 @@ bool extent_join(struct extent *a, const struct extent *e)
     return true;
 }
 
-/* Joins what can be joined among extents [from, to). */
-static void extmap_join(struct extmap *m, size_t from, size_t to)
+/* What will stand in place of a range, joined as far as it can be. */
+struct splicing {
+    struct extent *list;
+    size_t count;
+};
+
+static void splicing_add(struct splicing *s, const struct extent *e)
 {
-    if (to - from < 2)
-        return;
-    size_t kept = from;
-    for (size_t i = from + 1; i < to; i++) {
-        if (!extent_join(&m->extents[kept], &m->extents[i]))
-            m->extents[++kept] = m->extents[i];
-    }
-    size_t gone = to - ++kept;
-    if (gone) {
-        memmove(&m->extents[kept], &m->extents[to], (m->count - to) * sizeof *m->extents);
-        m->count -= gone;
-    }
+    if (!s->count || !extent_join(&s->list[s->count - 1], e))
+        s->list[s->count++] = *e;
 }
 
-/* Replaces what [offset, end) held by `count` extents within it (none: a hole). Fails before it changes anything. */
+/* Fills the list for [offset, end): what the extents from..to leave on either side, and the new ones between. The
+ * range that is replaced grows by a neighbour that joins. */
+static void splicing_fill(const struct extmap *m, struct splicing *s, struct extmap_cursor *from,
+                          struct extmap_cursor *to, uint64_t offset, uint64_t end, const struct extent *news,
+                          size_t count)
+{
+    struct extmap_cursor at = *from, before = *from;
+    const struct extent *e = extmap_get(m, at), *right = NULL;
+    struct extent cut;
+    if (e && e->offset_bytes < offset) {
+        cut = extent_cut(e, e->offset_bytes, offset);
+        splicing_add(s, &cut);
+    } else if (count && (e = extmap_previous(m, &before)) && extent_end(e) == offset) {
+        struct extent joined = *e;
+        if (extent_join(&joined, news)) {
+            *from = before;
+            splicing_add(s, e);
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        splicing_add(s, &news[i]);
+    while ((e = extmap_get(m, at)) && e->offset_bytes < end) {
+        right = e;
+        extmap_next(m, &at);
+    }
+    if (right && extent_end(right) > end) {
+        cut = extent_cut(right, end, extent_end(right));
+        splicing_add(s, &cut);
+    } else if (s->count && (e = extmap_get(m, at)) && extent_join(&s->list[s->count - 1], e)) {
+        extmap_next(m, &at);
+    }
+    *to = at;
+}
+
+/* Replaces what [offset, end) held by `count` extents within it (none: a hole). -ENOMEM: nothing is changed. */
 static int extmap_splice(struct extmap *m, uint64_t offset, uint64_t end, const struct extent *news, size_t count)
 {
-    size_t first = extmap_find(m, offset), beyond = first;
-    if (beyond < m->count && m->extents[beyond].offset_bytes < end)
-        beyond = extmap_find(m, end - 1);
-    if (beyond < m->count && m->extents[beyond].offset_bytes < end)
-        beyond++;
-    bool cut_left = first < beyond && m->extents[first].offset_bytes < offset;
-    bool cut_right = first < beyond && extent_end(&m->extents[beyond - 1]) > end;
-    size_t total = cut_left + count + cut_right;
-    if (!total && first == beyond)
-        return 0;
-    if (total > beyond - first && extmap_reserve(m, total - (beyond - first)) < 0)
+    enum { FEW = 16 };
+    struct extent few[FEW];
+    struct splicing s = {.list = few};
+    struct extmap_cursor from = extmap_find(m, offset), to;
+    if (count + 3 > FEW && !(s.list = reallocarray(NULL, count + 3, sizeof *s.list)))
         return -ENOMEM;
-    struct extent left, right, *at = m->extents + first;
-    if (cut_left)
-        left = extent_cut(at, at->offset_bytes, offset);
-    if (cut_right)
-        right = extent_cut(&m->extents[beyond - 1], end, extent_end(&m->extents[beyond - 1]));
-    if (m->count > beyond)
-        memmove(at + total, m->extents + beyond, (m->count - beyond) * sizeof *at);
-    if (cut_left)
-        *at++ = left;
-    if (count)
-        memcpy(at, news, count * sizeof *at);
-    if (cut_right)
-        at[count] = right;
-    m->count += total;
-    m->count -= beyond - first;
-    size_t to = first + total + 1;
-    extmap_join(m, first ? first - 1 : 0, to < m->count ? to : m->count);
-    return 0;
+    splicing_fill(m, &s, &from, &to, offset, end, news, count);
+    int r = extmap_replace(m, from, to, s.list, s.count);
+    if (s.list != few)
+        free(s.list);
+    return r;
 }
 
 /* --- change ----------------------------------------------------------------------------------------------- */
@@ -296,8 +309,8 @@ static int extmap_collect(struct extmap *dst, uint64_t dst_offset, const struct 
 {
     size_t count = 0;
     uint64_t last_in = UINT64_MAX, last_out = 0;
-    for (size_t i = extmap_find(src, from); i < src->count && src->extents[i].offset_bytes < to; i++) {
-        const struct extent *e = &src->extents[i];
+    struct extmap_cursor at = extmap_find(src, from);
+    for (const struct extent *e; (e = extmap_next(src, &at)) && e->offset_bytes < to;) {
         uint64_t start = e->offset_bytes > from ? e->offset_bytes : from;
         struct extent c = extent_cut(e, start, extent_end(e) < to ? extent_end(e) : to);
         int dek = extmap_dek_index(dst, &src->deks[e->dek]);
@@ -316,6 +329,15 @@ static int extmap_collect(struct extmap *dst, uint64_t dst_offset, const struct 
     return 0;
 }
 
+static size_t extmap_count_between(const struct extmap *m, uint64_t from, uint64_t to)
+{
+    size_t count = 0;
+    struct extmap_cursor at = extmap_find(m, from);
+    for (const struct extent *e; (e = extmap_next(m, &at)) && e->offset_bytes < to;)
+        count++;
+    return count;
+}
+
 int extmap_share(struct extmap *dst, uint64_t dst_offset, const struct extmap *src, uint64_t src_offset,
                  uint64_t length)
 {
@@ -325,11 +347,10 @@ int extmap_share(struct extmap *dst, uint64_t dst_offset, const struct extmap *s
         length = src->size_bytes - src_offset;
     uint64_t src_end = src_offset + length, dst_end = dst_offset + length;
     assert(dst_end > dst_offset);
-    size_t most = extmap_find(src, src_end) + 1 - extmap_find(src, src_offset);
-    struct extent *news = reallocarray(NULL, most, sizeof *news);
-    if (!news)
+    size_t count = extmap_count_between(src, src_offset, src_end);
+    struct extent *news = count ? reallocarray(NULL, count, sizeof *news) : NULL;
+    if (count && !news)
         return -ENOMEM;
-    size_t count;
     int r = extmap_collect(dst, dst_offset, src, src_offset, src_end, news, &count);
     if (r == 0)
         r = extmap_splice(dst, dst_offset, dst_end, news, count);
@@ -341,6 +362,11 @@ int extmap_share(struct extmap *dst, uint64_t dst_offset, const struct extmap *s
 
 /* --- tidying ---------------------------------------------------------------------------------------------- */
 
+static struct extent *extmap_next_of(struct extmap *m, struct extmap_cursor *at)
+{
+    return (struct extent *)(uintptr_t)extmap_next(m, at); /* the map is ours to change */
+}
+
 static int extmap_tidy_deks(struct extmap *m)
 {
     if (!m->dek_count)
@@ -348,8 +374,9 @@ static int extmap_tidy_deks(struct extmap *m)
     uint32_t *becomes = calloc(m->dek_count, sizeof *becomes);
     if (!becomes)
         return -ENOMEM;
-    for (size_t i = 0; i < m->count; i++)
-        becomes[m->extents[i].dek] = 1;
+    struct extmap_cursor at = {0};
+    for (const struct extent *e; (e = extmap_next(m, &at));)
+        becomes[e->dek] = 1;
     size_t kept = 0;
     for (size_t i = 0; i < m->dek_count; i++) {
         if (!becomes[i])
@@ -357,45 +384,42 @@ static int extmap_tidy_deks(struct extmap *m)
         m->deks[kept] = m->deks[i];
         becomes[i] = (uint32_t)kept++;
     }
-    for (size_t i = 0; i < m->count; i++)
-        m->extents[i].dek = becomes[m->extents[i].dek];
+    at = (struct extmap_cursor){0};
+    for (struct extent *e; (e = extmap_next_of(m, &at));)
+        e->dek = becomes[e->dek];
     m->dek_count = kept;
     free(becomes);
     return 0;
 }
 
-static bool extmap_has_inline(const struct extmap *m)
+/* Copies the inline frames that are referred to; with `set`, extents get their new places, else they stay. */
+static int extmap_gather_inline(struct extmap *m, const struct bytes *in, struct bytes *out, bool set)
 {
-    for (size_t i = 0; i < m->count; i++) {
-        if (m->extents[i].segment == 0)
-            return true;
+    uint64_t last_in = UINT64_MAX, last_out = 0;
+    struct extmap_cursor at = {0};
+    for (struct extent *e; (e = extmap_next_of(m, &at));) {
+        struct extent moved = *e;
+        int r = e->segment ? 0 : extmap_copy_inline(out, in, &moved, &last_in, &last_out);
+        if (r < 0)
+            return r;
+        if (set)
+            *e = moved;
     }
-    return false;
+    return 0;
 }
 
 static int extmap_tidy_inline(struct extmap *m)
 {
-    if (!extmap_has_inline(m)) {
-        bytes_done(&m->inline_data);
-        return 0;
-    }
     struct bytes kept = {0};
-    uint64_t last_in = UINT64_MAX, last_out = 0;
-    struct extmap *old = extmap_copy(m); /* to go back to, should memory be short half-way */
-    int r = old ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < m->count; i++) {
-        if (m->extents[i].segment == 0)
-            r = extmap_copy_inline(&kept, &m->inline_data, &m->extents[i], &last_in, &last_out);
-    }
-    if (r == 0) {
-        struct bytes t = m->inline_data;
+    int r = extmap_gather_inline(m, &m->inline_data, &kept, false);
+    if (r == 0 && kept.len != m->inline_data.len) {
+        bytes_clear(&kept); /* its memory stays: the second time cannot fail */
+        r = extmap_gather_inline(m, &m->inline_data, &kept, true);
+        struct bytes old = m->inline_data;
         m->inline_data = kept;
-        kept = t;
-    } else if (old) {
-        memcpy(m->extents, old->extents, m->count * sizeof *m->extents);
+        kept = old;
     }
     bytes_done(&kept);
-    extmap_unref(old);
     return r;
 }
 
@@ -403,4 +427,27 @@ int extmap_tidy(struct extmap *m)
 {
     int r = extmap_tidy_inline(m);
     return r < 0 ? r : extmap_tidy_deks(m);
+}
+
+static bool extent_is_inline(const struct extent *e)
+{
+    return e->segment == 0;
+}
+
+void extmap_drop_inline(struct extmap *m)
+{
+    extmap_drop(m, extent_is_inline);
+    bytes_done(&m->inline_data);
+}
+
+void extmap_place_inline(struct extmap *m, uint32_t segment, uint64_t offset)
+{
+    struct extmap_cursor at = {0};
+    for (struct extent *e; (e = extmap_next_of(m, &at));) {
+        if (extent_is_inline(e)) {
+            e->segment = segment;
+            e->place_bytes += offset;
+        }
+    }
+    bytes_done(&m->inline_data);
 }

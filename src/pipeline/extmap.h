@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * The extent map: which bytes of a content lie in which frames. A pure value; no I/O, no keys.
  *
- * A map is an array of extents ordered by file offset, without overlap; gaps are holes and read as zeros.
+ * A map holds extents ordered by file offset, without overlap; gaps are holes and read as zeros. They lie in chunks,
+ * so that a change costs the same in a map of a million extents (extmap_next walks them).
  * An extent covers bytes of one frame, or of a run of equal whole frames that lie one after the other in a segment
  * with consecutive numbers under one data key (a 1 GiB file written in order is a handful of extents).
  * Maps are shared by versions, copies and readers, so a map that was published is never changed: it has a
@@ -39,9 +40,17 @@ struct extmap_dek {
     uint8_t wrapped[72];
 };
 
-struct extmap {
+/* A piece of the ordered extents; extmap_chunks.c alone changes it. */
+struct extmap_chunk {
     struct extent *extents;
-    size_t count, cap;
+    uint64_t end_bytes; /* of its last extent, in the file */
+    uint32_t count, cap; /* count > 0 */
+};
+
+struct extmap {
+    struct extmap_chunk *chunks;
+    size_t chunk_count, chunk_cap;
+    size_t count; /* extents */
     struct extmap_dek *deks;
     size_t dek_count, dek_cap;
     uint64_t size_bytes; /* of the file; extents never reach beyond it */
@@ -54,17 +63,16 @@ struct extmap *extmap_ref(struct extmap *m);
 void extmap_unref(struct extmap *m);              /* frees with the last; NULL is accepted */
 struct extmap *extmap_copy(const struct extmap *m); /* a private copy, refs 1 */
 
+/* Exchanges what two maps say; holders stay. */
+void extmap_swap(struct extmap *a, struct extmap *b);
+
 /* Index of the dek in the map, adding it if new; -ENOMEM. */
 int extmap_dek_index(struct extmap *m, const struct extmap_dek *dek);
-
-/* Makes room for `more` further extents; so many puts then cannot fail (each adds up to two). -ENOMEM. */
-int extmap_reserve(struct extmap *m, size_t more);
 
 /* Puts an extent over whatever its range held before (cut or split as needed, frames staying whole under the cuts);
  * joins it with its neighbour where it continues that run. Grows size_bytes if it reaches beyond. -ENOMEM. */
 int extmap_put(struct extmap *m, const struct extent *e);
-/* The same for `count` extents that follow one another without a gap, in one go; none on failure. Takes room for
- * count + 1 further extents at most. */
+/* The same for `count` extents that follow one another without a gap, in one go; none on failure. */
 int extmap_put_all(struct extmap *m, const struct extent *e, size_t count);
 /* Makes [offset, offset+length) a hole. size_bytes stays. -ENOMEM. */
 int extmap_punch(struct extmap *m, uint64_t offset, uint64_t length);
@@ -77,6 +85,19 @@ int extmap_share(struct extmap *dst, uint64_t dst_offset, const struct extmap *s
                  uint64_t length);
 /* Drops deks and inline bytes no extent refers to; call before encoding. -ENOMEM; -EBADMSG as extmap_share. */
 int extmap_tidy(struct extmap *m);
+
+/* The inline frames now stand in a segment, one after the other from offset on; the inline bytes go. */
+void extmap_place_inline(struct extmap *m, uint32_t segment, uint64_t offset);
+/* Whether no byte lies in a segment. */
+bool extmap_all_inline(const struct extmap *m);
+/* Makes holes of what is inline. */
+void extmap_drop_inline(struct extmap *m);
+
+/* The extents in order: start with a cursor of zeros; NULL after the last. Any change of the map ends the walk. */
+struct extmap_cursor {
+    size_t chunk, at;
+};
+const struct extent *extmap_next(const struct extmap *m, struct extmap_cursor *c);
 
 /* One frame of a map, and the part of it that is wanted. */
 struct extmap_piece {

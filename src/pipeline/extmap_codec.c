@@ -6,6 +6,7 @@
  *
  * An extent is written as what differs from the guess that it goes on where the one before ended, with frames of the
  * same plaintext length that are not compressed. So a file written in order costs a few bytes for each segment. */
+#include "pipeline/extmap_chunks.h"
 #include "pipeline/extmap_run.h"
 
 #include <errno.h>
@@ -121,9 +122,10 @@ void extmap_encode(const struct extmap *m, struct bytes *out)
     }
     bytes_put_varint(out, m->count);
     struct extent guess = extent_guess_first();
-    for (size_t i = 0; i < m->count; i++) {
-        extent_encode(&m->extents[i], guess, out);
-        guess = extent_guess_after(&m->extents[i]);
+    struct extmap_cursor at = {0};
+    for (const struct extent *e; (e = extmap_next(m, &at));) {
+        extent_encode(e, guess, out);
+        guess = extent_guess_after(e);
     }
 }
 
@@ -230,11 +232,13 @@ static void deks_decode(struct reader *r, struct extmap *m)
 static int extents_decode(struct reader *r, struct extmap *m, size_t count)
 {
     struct extent guess = extent_guess_first();
-    for (; m->count < count; m->count++) {
-        struct extent *e = &m->extents[m->count];
-        if (!extent_decode(r, guess, e) || e->dek >= m->dek_count || extent_end(e) > m->size_bytes)
+    while (m->count < count) {
+        struct extent e;
+        if (!extent_decode(r, guess, &e) || e.dek >= m->dek_count || extent_end(&e) > m->size_bytes)
             return -EBADMSG;
-        guess = extent_guess_after(e);
+        if (extmap_append(m, &e, count) < 0)
+            return -ENOMEM;
+        guess = extent_guess_after(&e);
     }
     return reader_finished(r) ? 0 : -EBADMSG;
 }
@@ -252,12 +256,7 @@ static int extmap_decode_into(struct reader *r, struct extmap *m)
     m->dek_cap = deks;
     deks_decode(r, m);
     size_t count = read_upto(r, (size_t)(r->end - r->at)); /* one byte each, at least */
-    if (r->failed)
-        return -EBADMSG;
-    if (count && !(m->extents = reallocarray(NULL, count, sizeof *m->extents)))
-        return -ENOMEM;
-    m->cap = count;
-    return extents_decode(r, m, count);
+    return r->failed ? -EBADMSG : extents_decode(r, m, count);
 }
 
 /* One map has one packed form: a detour (a bit for a guess that was right, an overlong varint) is refused. */

@@ -1,21 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Questions about an extent map; see extmap.h. */
+#include "pipeline/extmap_chunks.h"
 #include "pipeline/extmap_run.h"
 
 #include <errno.h>
-
-size_t extmap_find(const struct extmap *m, uint64_t offset)
-{
-    size_t low = 0, high = m->count;
-    while (low < high) {
-        size_t mid = low + (high - low) / 2;
-        if (extent_end(&m->extents[mid]) > offset)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return low;
-}
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -47,11 +35,11 @@ bool extmap_at(const struct extmap *m, uint64_t offset, uint64_t length, struct 
     if (offset >= m->size_bytes)
         return false;
     length = least(length, m->size_bytes - offset);
-    size_t i = extmap_find(m, offset);
-    if (i < m->count && m->extents[i].offset_bytes <= offset) {
-        extent_piece(&m->extents[i], offset, length, ret);
+    const struct extent *e = extmap_get(m, extmap_find(m, offset));
+    if (e && e->offset_bytes <= offset) {
+        extent_piece(e, offset, length, ret);
     } else {
-        uint64_t end = i < m->count ? m->extents[i].offset_bytes : m->size_bytes;
+        uint64_t end = e ? e->offset_bytes : m->size_bytes;
         *ret = (struct extmap_piece){.hole = true, .file_offset = offset, .length = least(length, end - offset)};
     }
     return true;
@@ -62,8 +50,8 @@ uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length)
     uint64_t end, frames = 0;
     if (__builtin_add_overflow(offset, length, &end))
         end = UINT64_MAX;
-    for (size_t i = extmap_find(m, offset); i < m->count && m->extents[i].offset_bytes < end; i++) {
-        const struct extent *e = &m->extents[i];
+    struct extmap_cursor at = extmap_find(m, offset);
+    for (const struct extent *e; (e = extmap_next(m, &at)) && e->offset_bytes < end;) {
         uint64_t from = e->offset_bytes > offset ? e->offset_bytes : offset, to = least(extent_end(e), end);
         uint64_t before = e->skip_bytes + (from - e->offset_bytes);
         frames += extent_frame_at(e, before + (to - from) - 1) - extent_frame_at(e, before) + 1;
@@ -73,10 +61,10 @@ uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length)
 
 int extmap_seek_data(const struct extmap *m, uint64_t offset, uint64_t *ret)
 {
-    size_t i = extmap_find(m, offset);
-    if (i == m->count)
+    const struct extent *e = extmap_get(m, extmap_find(m, offset));
+    if (!e)
         return -ENXIO;
-    *ret = m->extents[i].offset_bytes > offset ? m->extents[i].offset_bytes : offset;
+    *ret = e->offset_bytes > offset ? e->offset_bytes : offset;
     return 0;
 }
 
@@ -84,36 +72,47 @@ int extmap_seek_hole(const struct extmap *m, uint64_t offset, uint64_t *ret)
 {
     if (offset >= m->size_bytes)
         return -ENXIO;
-    uint64_t at = offset;
-    for (size_t i = extmap_find(m, offset); i < m->count && m->extents[i].offset_bytes <= at; i++)
-        at = extent_end(&m->extents[i]);
-    *ret = at;
+    struct extmap_cursor at = extmap_find(m, offset);
+    for (const struct extent *e; (e = extmap_next(m, &at)) && e->offset_bytes <= offset;)
+        offset = extent_end(e);
+    *ret = offset;
     return 0;
+}
+
+bool extmap_all_inline(const struct extmap *m)
+{
+    struct extmap_cursor at = {0};
+    for (const struct extent *e; (e = extmap_next(m, &at));) {
+        if (e->segment)
+            return false;
+    }
+    return true;
 }
 
 uint64_t extmap_data_bytes(const struct extmap *m)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < m->count; i++)
-        sum += m->extents[i].length_bytes;
+    struct extmap_cursor at = {0};
+    for (const struct extent *e; (e = extmap_next(m, &at));)
+        sum += e->length_bytes;
     return sum;
 }
 
-/* Whether the first frame of e is the last one of a. */
+/* Whether the first frame of e is the last one of a (NULL: there is none). */
 static bool extent_meets(const struct extent *a, const struct extent *e)
 {
-    return a->dek == e->dek && a->segment == e->segment && a->number + a->frames - 1 == e->number;
+    return a && a->dek == e->dek && a->segment == e->segment && a->number + a->frames - 1 == e->number;
 }
 
 uint64_t extmap_stored_bytes(const struct extmap *m)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < m->count; i++) {
-        const struct extent *e = &m->extents[i];
+    const struct extent *one = NULL, *two = NULL; /* before e, and before that */
+    struct extmap_cursor at = {0};
+    for (const struct extent *e; (e = extmap_next(m, &at)); two = one, one = e) {
         sum += extent_run_bytes(e);
         /* An overwrite inside a frame leaves its two ends on either side of the new extent: counted once. */
-        bool again = (i >= 1 && extent_meets(e - 1, e)) || (i >= 2 && extent_meets(e - 2, e));
-        if (again)
+        if (extent_meets(one, e) || extent_meets(two, e))
             sum -= (uint64_t)e->cipher_bytes + FRAME_OVERHEAD_BYTES;
     }
     return sum;

@@ -52,7 +52,4 @@ static inline uint64_t extent_frame_end(const struct extent *e, uint32_t k)
 /* Lengthens a by e where e goes on in the same run. */
 bool extent_join(struct extent *a, const struct extent *e);
 
-/* Index of the first extent that ends beyond offset (count, if none does). */
-size_t extmap_find(const struct extmap *m, uint64_t offset);
-
 #endif

@@ -87,6 +87,17 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Extent n of the map. */
+static const struct extent *extent(const struct world *w, size_t n)
+{
+    struct extmap_cursor at = {0};
+    const struct extent *e = extmap_next(w->map, &at);
+    while (e && n--)
+        e = extmap_next(w->map, &at);
+    assert_non_null(e);
+    return e;
+}
+
 static uint32_t next_random(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
@@ -238,7 +249,7 @@ static void small_content_stays_inline_until_it_moves(void **state)
     struct world *w = *state;
     fill(w->model, 100, 7);
     assert_int_equal(content_write_inline(w->p, w->keys[0], 0, FRAME_COMPRESSION_ZSTD, w->map, 0, w->model, 100), 0);
-    assert_int_equal(w->map->extents[0].segment, 0);
+    assert_int_equal(extent(w, 0)->segment, 0);
     assert_reads(w, 0, 100);
     assert_null(memmem(w->map->inline_data.data, w->map->inline_data.len, w->model, 16));
     fill(w->model, 60000, 8);
@@ -248,9 +259,9 @@ static void small_content_stays_inline_until_it_moves(void **state)
     assert_reads(w, 0, 70010);
     assert_int_equal(content_inline_to_segment(w->p, w->map), 0);
     assert_int_equal(w->map->inline_data.len, 0);
-    assert_true(w->map->extents[0].segment != 0);
+    assert_true(extent(w, 0)->segment != 0);
     assert_reads(w, 0, 70010);
-    w->map->extents[0].segment = 0; /* bytes that are not there */
+    ((struct extent *)(uintptr_t)extent(w, 0))->segment = 0; /* bytes that are not there */
     assert_fault(w, 0, 100, "short", 0);
 }
 
@@ -334,7 +345,7 @@ static void a_missing_key_is_enokey_only_where_it_is_needed(void **state)
     assert_int_equal(content_read(w->p, w->map, some, 0, buf, 2 * UNIT, NULL), -ENOKEY);
     assert_int_equal(content_read(w->p, w->map, some, UNIT + 5, buf, 7, NULL), -ENOKEY);
     assert_int_equal(content_verify(w->p, w->map, some, NULL), 0);
-    damage(w, w->map->extents[1].segment, w->map->extents[1].place_bytes + 8, "x", 1);
+    damage(w, extent(w, 1)->segment, extent(w, 1)->place_bytes + 8, "x", 1);
     assert_int_equal(content_verify(w->p, w->map, some, NULL), -EIO);
 }
 
@@ -344,7 +355,7 @@ static void exchanged_frames_are_found(void **state)
 {
     struct world *w = *state;
     write_at(w, 0, 3 * UNIT, 2);
-    const struct extent *e = &w->map->extents[0];
+    const struct extent *e = extent(w, 0);
     enum { FRAME = UNIT + FRAME_OVERHEAD_BYTES };
     uint8_t first[FRAME], second[FRAME];
     peek(w, e->segment, e->place_bytes, first, FRAME);
@@ -360,7 +371,7 @@ static void a_flipped_bit_is_found(void **state)
 {
     struct world *w = *state;
     write_at(w, 0, 3 * UNIT, 2);
-    const struct extent *e = &w->map->extents[0];
+    const struct extent *e = extent(w, 0);
     enum { FRAME = UNIT + FRAME_OVERHEAD_BYTES };
     static const struct {
         int at;
@@ -386,7 +397,7 @@ static void a_cut_segment_reads_up_to_the_cut(void **state)
     struct world *w = *state;
     char name[128];
     write_at(w, 0, 3 * UNIT, 2);
-    const struct extent *e = &w->map->extents[0];
+    const struct extent *e = extent(w, 0);
     snprintf(name, sizeof name, "%s/%08x.seg", w->dir, e->segment);
     assert_int_equal(truncate(name, (off_t)(e->place_bytes + 3 * (UNIT + FRAME_OVERHEAD_BYTES) - 1)), 0);
     assert_reads(w, 0, 2 * UNIT);
@@ -404,13 +415,13 @@ static void a_frame_of_another_object_is_found(void **state)
 {
     struct world *w = *state;
     write_at(w, 0, UNIT, 2);
-    const struct extent mine = w->map->extents[0];
+    const struct extent mine = *extent(w, 0);
     enum { FRAME = UNIT + FRAME_OVERHEAD_BYTES };
     int second = world_key(w); /* number 0 under another key, equal lengths */
     assert_int_equal(content_write(w->p, w->keys[second], (uint32_t)second, FRAME_COMPRESSION_NONE, w->map, UNIT,
                                    w->model, UNIT),
                      0);
-    const struct extent other = w->map->extents[1];
+    const struct extent other = *extent(w, 1);
     assert_int_equal(other.number, mine.number);
     uint8_t frame[FRAME];
     peek(w, other.segment, other.place_bytes, frame, FRAME);

@@ -16,12 +16,14 @@ static void require(int condition)
 static void require_sound(const struct extmap *m)
 {
     uint64_t end = 0;
-    for (size_t i = 0; i < m->count; i++) {
-        const struct extent *e = &m->extents[i];
+    size_t count = 0;
+    struct extmap_cursor at = {0};
+    for (const struct extent *e; (e = extmap_next(m, &at)); count++) {
         require(e->offset_bytes >= end && e->length_bytes > 0 && e->dek < m->dek_count && e->frames > 0);
         end = e->offset_bytes + e->length_bytes;
         require(end > e->offset_bytes && end <= m->size_bytes);
     }
+    require(count == m->count);
 }
 
 static void require_same_form(const struct extmap *m, const uint8_t *data, size_t size)

@@ -93,16 +93,20 @@ static void assert_matches(const struct model *m)
     uint64_t at = 0, data = 0;
     struct extmap_piece f;
     assert_int_equal(map->size_bytes, m->size);
-    for (size_t i = 0; i < map->count; i++) {
-        const struct extent *e = &map->extents[i];
+    uint64_t end = 0;
+    size_t count = 0;
+    struct extmap_cursor walk = {0};
+    for (const struct extent *e; (e = extmap_next(map, &walk)); count++) {
         assert_true(e->length_bytes > 0 && e->frames > 0 && extent_end(e) <= map->size_bytes);
-        assert_true(i == 0 || extent_end(e - 1) <= e->offset_bytes);
+        assert_true(end <= e->offset_bytes);
+        end = extent_end(e);
         assert_true(e->skip_bytes < (e->frames > 1 ? e->plain_bytes : e->last_plain_bytes));
         assert_true(e->skip_bytes + e->length_bytes <= extent_run_plain(e));
         assert_true(e->skip_bytes + e->length_bytes > (uint64_t)(e->frames - 1) * e->plain_bytes);
         data += e->length_bytes;
     }
     assert_int_equal(extmap_data_bytes(map), data);
+    assert_int_equal(map->count, count);
     while (extmap_at(map, at, 1 + random_below(5000), &f)) {
         assert_int_equal(f.file_offset, at);
         assert_true(f.length > 0 && at + f.length <= m->size);
@@ -286,6 +290,70 @@ static void random_changes_match_the_model(void **state)
         assert_seeks(m);
         assert_counts_frames(m);
     }
+    model_free(a);
+    model_free(b);
+}
+
+/* One frame of a few bytes at a multiple of 8, so that it rarely joins another. */
+static void change_put_small(struct model *m)
+{
+    uint8_t dek = (uint8_t)(1 + random_below(DEKS));
+    struct extmap_dek d = some_dek(dek);
+    uint32_t plain = 1 + (uint32_t)random_below(7);
+    struct extent e = {
+        .offset_bytes = random_below(MODEL_BYTES / 8) * 8, .length_bytes = plain,
+        .dek = (uint32_t)extmap_dek_index(m->map, &d), .segment = 1, .place_bytes = next_place,
+        .number = next_number[dek], .plain_bytes = plain, .cipher_bytes = plain, .last_plain_bytes = plain,
+        .last_cipher_bytes = plain, .frames = 1,
+    };
+    for (uint32_t i = 0; i < plain; i++)
+        m->bytes[e.offset_bytes + i] = (struct model_byte){dek, next_number[dek], i};
+    frame_make(dek, 1, plain, plain);
+    assert_int_equal(extmap_put(m->map, &e), 0);
+    if (extent_end(&e) > m->size)
+        m->size = extent_end(&e);
+}
+
+static void a_map_of_many_chunks_matches_the_model(void **state)
+{
+    (void)state;
+    struct model *a = model_new(), *b = model_new();
+    forget_frames();
+    size_t most = 0;
+    for (int round = 0; round < 30000; round++) {
+        change_put_small(random_below(8) ? a : b);
+        most = a->map->count > most ? a->map->count : most;
+        if (round % 200)
+            continue;
+        switch (random_below(6)) {
+        case 0:
+            change_punch(a);
+            break;
+        case 1:
+            change_share(a, b);
+            break;
+        case 2:
+            change_share(b, a);
+            break;
+        case 3:
+            change_share(a, a);
+            break;
+        case 4:
+            model_round_trip(a);
+            break;
+        default: {
+            struct extmap *copy = extmap_copy(a->map);
+            extmap_unref(a->map);
+            a->map = copy;
+        }
+        }
+        assert_matches(a);
+        assert_matches(b);
+        assert_seeks(a);
+        assert_counts_frames(a);
+    }
+    print_message("%zu extents at most\n", most);
+    assert_true(most > 2000);
     model_free(a);
     model_free(b);
 }
@@ -510,10 +578,10 @@ static void corruption_is_refused_or_gives_a_sound_map(void **state)
             extmap_encode(m, &again);
             assert_int_equal(again.len, packed.len);
             assert_memory_equal(again.data, copy, packed.len);
-            for (size_t i = 0; i < m->count; i++) {
-                assert_true(m->extents[i].dek < m->dek_count && extent_end(&m->extents[i]) <= m->size_bytes);
-                assert_true(i == 0 || extent_end(&m->extents[i - 1]) <= m->extents[i].offset_bytes);
-            }
+            uint64_t end = 0;
+            struct extmap_cursor walk = {0};
+            for (const struct extent *e; (e = extmap_next(m, &walk)); end = extent_end(e))
+                assert_true(e->dek < m->dek_count && end <= e->offset_bytes && extent_end(e) <= m->size_bytes);
             bytes_done(&again);
             extmap_unref(m);
             taken++;
@@ -541,6 +609,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_changes_match_the_model),
+        cmocka_unit_test(a_map_of_many_chunks_matches_the_model),
         cmocka_unit_test(a_large_file_packs_small),
         cmocka_unit_test(neighbours_join_again),
         cmocka_unit_test(compressed_neighbours_join_in_pairs_at_least),
