@@ -190,6 +190,8 @@ void fuse_front_free(struct fuse_front *front)
         engine_watch(front->engine, NULL);
         notify_stop(front->notify);
     }
+    if (front->stopper)
+        stopper_cut(front->stopper);
     if (front->session)
         fuse_session_unmount(front->session);
     notify_free(front->notify);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Ending the loop; see stop.h.
  *
- * Unmounting closes /dev/fuse, and pages that the kernel has not yet written would be lost with it. So, asked
- * to stop, one thread lets the kernel write (syncfs) and detaches the mount while the loop still serves;
- * where nobody uses the tree any more the loop then ends by itself. A second thread ends the loop when that
- * takes too long. */
+ * Closing /dev/fuse loses the pages that the kernel has not yet written. So, asked to stop, one thread lets
+ * the kernel write (syncfs) and unmounts while the loop still serves; the loop then ends by itself. Where the
+ * tree is in use, or that takes too long, a second thread ends the loop, and the connection is cut: whoever
+ * still waits in the kernel, our notify threads among them, comes back with an error. */
 #include "fuse/front.h"
 #include "fuse/mountinfo.h"
 #include "fuse/stop.h"
@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { DRAIN_MS = 5000, BUSY_MS = 500, NUDGE_MS = 20 };
+enum { DRAIN_MS = 5000, SEEN_MS = 200, NUDGE_MS = 20 };
 
 static const int stop_signals[] = {SIGTERM, SIGINT, SIGHUP};
 enum { SIGNAL_COUNT = sizeof stop_signals / sizeof *stop_signals, SIGNAL_NUDGE = SIGUSR1 };
@@ -73,9 +73,8 @@ static void *drain_main(void *arg)
         syncfs(fd);
         close(fd);
         fd = -1;
-        if (umount2(mountpoint, MNT_DETACH) != 0)
-            log_debug("fuse", "detaching %s: %m",
-                      mountpoint); /* not root: fusermount3 does it when the loop has ended */
+        if (umount2(mountpoint, 0) != 0)
+            log_debug("fuse", "%s is in use: %m", mountpoint);
     }
     atomic_store(&s->drained, true);
     return NULL;
@@ -101,7 +100,7 @@ static void *watch_main(void *arg)
         s->draining = pthread_create(&s->drainer, NULL, drain_main, s) == 0;
         if (!wait_for(&s->drained, &s->ended, DRAIN_MS))
             log_warning("%s is still being written to; stopping all the same", s->front->mountpoint);
-        wait_for(&s->ended, NULL, BUSY_MS);
+        wait_for(&s->ended, NULL, SEEN_MS);
     }
     while (!atomic_load(&s->ended)) { /* files are open below it */
         fuse_session_exit(s->front->session);
@@ -157,6 +156,13 @@ void stopper_loop_ended(struct stopper *s)
 {
     atomic_store(&s->ended, true);
     stopper_ask(s);
+}
+
+void stopper_cut(struct stopper *s)
+{
+    dev_t dev;
+    if (s->dev && mountinfo_dev(s->front->mountpoint, &dev) == 0 && dev == s->dev)
+        umount2(s->front->mountpoint, MNT_FORCE | MNT_DETACH); /* not root: fusermount3 does what it may */
 }
 
 void stopper_free(struct stopper *s)

@@ -12,6 +12,8 @@ int stopper_start(struct fuse_front *front, struct stopper **ret);
 void stopper_ask(struct stopper *s);
 /* The loop has ended. */
 void stopper_loop_ended(struct stopper *s);
+/* Cuts the connection if the tree is still mounted; the loop has ended. */
+void stopper_cut(struct stopper *s);
 /* Gives the signals back and waits for the threads; after the session was unmounted. NULL is accepted. */
 void stopper_free(struct stopper *s);
 
