@@ -64,10 +64,28 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
         handle_release(c.front, h);
 }
 
+/* A change by one who may not keep setuid and setgid; the kernel marks it, and does not ask for the mode
+ * again. */
+static void kill_privileges(struct call *c, uint64_t ino, struct engine_handle *h)
+{
+    struct engine_attr attr;
+    if (engine_getattr(c->front->engine, &c->caller, ino, &attr) != 0)
+        return;
+    uint32_t mode = mode_without_privileges(attr.mode);
+    if (mode == attr.mode)
+        return;
+    attr.mode = mode;
+    struct engine_attr after;
+    if (engine_setattr(c->front->engine, &c->caller, ino, h, SET_MODE, &attr, &after) == 0)
+        notify_inode(c->front->notify, ino);
+}
+
 static int open_live(struct call *c, fuse_ino_t node, struct fuse_file_info *fi, struct engine_handle **ret)
 {
-    int err = engine_open_file(c->front->engine, &c->caller, front_ino(c->front, node),
-                               engine_flags(fi->flags), ret);
+    uint64_t ino = front_ino(c->front, node);
+    int err = engine_open_file(c->front->engine, &c->caller, ino, engine_flags(fi->flags), ret);
+    if (!err && (fi->flags & O_TRUNC) && wire_kills_privileges())
+        kill_privileges(c, ino, *ret);
     fi->keep_cache = 1; /* pages stay valid until notify says otherwise */
     return err;
 }
@@ -100,30 +118,16 @@ void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct 
         fuse_reply_buf(req, buf, (size_t)got);
 }
 
-/* A write by one who may not keep setuid and setgid; the kernel marks it. */
-static void write_kill_privileges(fuse_req_t req, struct engine_handle *h)
-{
-    struct call c;
-    struct engine_attr attr;
-    call_begin(&c, req, "write", FUSE_ROOT_ID, NULL);
-    uint64_t ino = engine_handle_ino(h);
-    if (engine_getattr(c.front->engine, &c.caller, ino, &attr) != 0)
-        return;
-    uint32_t mode = mode_without_privileges(attr.mode);
-    if (mode == attr.mode)
-        return;
-    attr.mode = mode;
-    struct engine_attr after;
-    engine_setattr(c.front->engine, &c.caller, ino, h, SET_MODE, &attr, &after);
-}
-
 void op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, off_t offset,
               struct fuse_file_info *fi)
 {
     (void)node;
     struct engine_handle *h = handle_of(fi);
-    if (wire_kills_privileges())
-        write_kill_privileges(req, h);
+    if (wire_kills_privileges()) {
+        struct call c;
+        call_begin(&c, req, "write", node, NULL);
+        kill_privileges(&c, engine_handle_ino(h), h);
+    }
     ssize_t put = engine_write(h, buf, size, (uint64_t)offset);
     if (put < 0)
         fuse_reply_err(req, (int)-put);

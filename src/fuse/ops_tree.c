@@ -150,7 +150,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set, st
     struct engine_attr values, attr;
     uint64_t ino = front_ino(c.front, node);
     unsigned set = setattr_values(st, to_set, &values);
-    if (wire_kills_privileges())
+    if (!to_set || wire_kills_privileges()) /* nothing to set: the kernel's own removal, before a write */
         setattr_kill_privileges(&c, ino, &set, &values);
     struct engine_handle *handle = fi ? (struct engine_handle *)fi->fh : NULL;
     int err = engine_setattr(c.front->engine, &c.caller, ino, handle, set, &values, &attr);
