@@ -103,3 +103,4 @@ TESTS += tests/unit/test_kms_vectors
 include $(top_srcdir)/tests/pipeline.mk
 include $(top_srcdir)/tests/meta.mk
 include $(top_srcdir)/tests/engine.mk
+include $(top_srcdir)/tests/tree.mk

@@ -81,7 +81,7 @@ void inode_put(struct engine *e, struct inode *i)
     assert(i->refs > 0);
     if (--i->refs)
         return;
-    if (i->orphan) {
+    if (i->orphan || i->half) {
         inode_free(e, i);
         return;
     }
@@ -174,7 +174,8 @@ int inode_reload(struct engine *e, struct inode *i)
     return 0;
 }
 
-static int inode_load(struct engine *e, uint64_t ino, struct inode **ret)
+/* `whole`: a file must have a current version under its first name. */
+static int inode_load(struct engine *e, uint64_t ino, bool whole, struct inode **ret)
 {
     if (ino == ENGINE_ROOT_INO)
         return inode_new(e, NULL, span_of("", 0), ino, &e->root_record, ret);
@@ -200,6 +201,10 @@ static int inode_load(struct engine *e, uint64_t ino, struct inode **ret)
     i->dir = body.dir;
     i->record = body.record;
     r = inode_reload(e, i);
+    if (r == -ESTALE && !whole) {
+        i->half = true;
+        r = 0;
+    }
     if (r < 0) {
         inode_free(e, i);
         return r;
@@ -208,11 +213,16 @@ static int inode_load(struct engine *e, uint64_t ino, struct inode **ret)
     return 0;
 }
 
+int inode_get_name(struct engine *e, uint64_t ino, struct inode **ret)
+{
+    return inode_cached(e, ino) ? inode_get(e, ino, ret) : inode_load(e, ino, false, ret);
+}
+
 int inode_get(struct engine *e, uint64_t ino, struct inode **ret)
 {
     struct inode *i = inode_cached(e, ino);
     if (!i)
-        return inode_load(e, ino, ret);
+        return inode_load(e, ino, true, ret);
     if (!i->refs++)
         lru_remove(e, i);
     *ret = i;

@@ -62,15 +62,36 @@ static int open_may(struct engine *e, struct caller *c, struct inode *i, int fla
     return r;
 }
 
-/* O_TRUNC: a file that held anything starts a draft; an empty one has nothing to lose. */
-static int open_truncate(struct engine_handle *h)
+/* O_TRUNC on an empty file has nothing to lose and makes no version: times only (retention.md §1.5). */
+static int open_touch(struct engine *e, struct caller *c, struct inode *i)
+{
+    LOCK_SCOPE(&e->meta);
+    if (draft_open(i) || i->orphan)
+        return 0;
+    if (pinned_forbids(e, c, i) < 0) { /* what is written next is a newer version with times of its own */
+        reason_clear(&c->reason);
+        return 0;
+    }
+    i->record.mtime = i->record.ctime = instant_now();
+    int r = txn_begin(e);
+    if (r == 0)
+        r = txn_end(e, inode_record_save(e, i));
+    if (r == 0)
+        settle_touch(e, i->seq);
+    return r;
+}
+
+/* O_TRUNC: a file that held anything starts a draft. */
+static int open_truncate(struct engine_handle *h, struct caller *c)
 {
     struct engine *e = h->engine;
     struct inode *i = h->inode;
     pthread_rwlock_wrlock(&i->content_lock);
-    int r = 0;
+    int r;
     bool empty = i->draft ? i->draft->size_bytes == 0 : i->record.size_bytes == 0;
-    if (!empty) {
+    if (empty) {
+        r = open_touch(e, c, i);
+    } else {
         r = draft_begin(e, i, &h->principal);
         if (r == 0)
             r = draft_resize(e, i, 0);
@@ -97,7 +118,7 @@ int engine_open_file(struct engine *e, struct caller *c, uint64_t ino, int flags
         }
     }
     if (h->writable && (flags & O_TRUNC)) {
-        int r = open_truncate(h);
+        int r = open_truncate(h, c);
         if (r < 0) {
             engine_release(h);
             return r;

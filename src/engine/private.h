@@ -92,6 +92,7 @@ struct inode {
     unsigned refs;           /* M */
     bool dir;                /* fixed */
     bool orphan;             /* M: no name left */
+    bool half;               /* M: loaded by inode_get_name() while it had no version: not kept, attributes unknown */
     struct bucket *bucket;   /* fixed (NULL for the mount's root) */
     uint8_t *key;            /* M: its first name; "" for a bucket's root */
     size_t key_len;
@@ -216,6 +217,8 @@ void integrity_event(struct engine *e, const char *what, const char *bucket, str
 
 /* ---- inode.c ---- */
 int inode_get(struct engine *e, uint64_t ino, struct inode **ret);   /* M: referenced; -ESTALE where it is gone */
+/* The same for who moves or takes names inside a transaction: the version under the first name may be on its way already. M */
+int inode_get_name(struct engine *e, uint64_t ino, struct inode **ret);
 struct inode *inode_ref(struct inode *i);                            /* M */
 void inode_put(struct engine *e, struct inode *i);                   /* M */
 void inode_attr(struct engine *e, struct inode *i, struct engine_attr *ret); /* M */

@@ -125,7 +125,7 @@ static int moving_rename_inode(struct engine *e, struct bucket *b, struct moving
 {
     struct span from = span_of(m->from, m->from_len), to = span_of(m->to, m->to_len);
     struct inode *i;
-    int r = inode_get(e, m->ino, &i);
+    int r = inode_get_name(e, m->ino, &i);
     if (r < 0)
         return r;
     if (i->key_len == from.len && !memcmp(i->key, from.p, from.len)) {

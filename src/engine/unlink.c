@@ -54,7 +54,7 @@ int tree_drop_name(struct engine *e, struct bucket *b, struct span key, uint64_t
     if (r < 0)
         return r;
     struct inode *i;
-    r = inode_get(e, ino, &i);
+    r = inode_get_name(e, ino, &i);
     if (r == -ESTALE) /* its versions went first */
         return e->meta_ops->inode_del(e->m, ino);
     if (r < 0)

@@ -391,7 +391,7 @@ static int version_show_next(struct engine *e, struct bucket *b, struct span key
     /* An inode with other names keeps its content there: this name goes on as another one. */
     struct inode *i = NULL;
     uint64_t ino = had;
-    if (had && (r = inode_get(e, had, &i)) == 0 && i->nlink > 1) {
+    if (had && (r = inode_get_name(e, had, &i)) == 0 && i->nlink > 1) {
         r = tree_drop_name(e, b, key, had);
         ino = 0;
     }

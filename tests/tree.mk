@@ -1,0 +1,6 @@
+# The live tree, drafts and crashes over a real store (tests/engine/rig.h).
+EXTRA_DIST += tests/engine/rig.h
+check_PROGRAMS += tests/engine/test_names
+tests_engine_test_names_SOURCES = tests/engine/test_names.c tests/engine/rig.c
+tests_engine_test_names_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_names
