@@ -269,7 +269,7 @@ static int root_read(struct vfs_store *store, uint8_t **ret, size_t *ret_len, st
     return 0;
 }
 
-static int root_parse(struct ledger *ledger, const uint8_t *plain, size_t len)
+int ledger_root_parse(struct ledger *ledger, const uint8_t *plain, size_t len)
 {
     struct reader reader = reader_over(plain, len);
     ledger->seq = reader_u64(&reader);
@@ -313,7 +313,7 @@ int ledger_load(struct vfs_store *store, struct reason *reason)
     int r = root_read(store, &plain, &len, reason);
     if (r < 0)
         return r;
-    r = root_parse(&store->ledger, plain, len);
+    r = ledger_root_parse(&store->ledger, plain, len);
     if (r < 0)
         return reason_fail(reason, -r, "%s does not hold a root of this format", store->root_path);
     for (uint32_t b = 0; b < blocks_for(store->ledger.pages); b++) {

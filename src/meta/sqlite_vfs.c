@@ -63,7 +63,7 @@ int vfs_write_rc(int r)
         return SQLITE_OK;
     if (r == -ENOMEM)
         return SQLITE_IOERR_NOMEM;
-    return r == -ENOSPC || r == -EDQUOT ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+    return r == -ENOSPC || r == -EDQUOT || r == -EFBIG ? SQLITE_FULL : SQLITE_IOERR_WRITE;
 }
 
 void vfs_report(struct vfs_store *store, const char *fmt, ...)

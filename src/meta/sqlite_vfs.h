@@ -133,6 +133,8 @@ int vfs_write_rc(int r); /* the SQLite code of a failed write */
 void ledger_init(struct ledger *ledger);
 void ledger_done(struct ledger *ledger);
 int ledger_load(struct vfs_store *store, struct reason *reason);
+/* Fills an empty ledger with what the plaintext of meta.root says; its entries are read after it. -EIO. */
+int ledger_root_parse(struct ledger *ledger, const uint8_t *plain, size_t len);
 int ledger_save(struct vfs_store *store);
 bool ledger_get(struct ledger *ledger, uint32_t page,
                 uint8_t ret[LEDGER_ENTRY_BYTES]); /* false: beyond the end */

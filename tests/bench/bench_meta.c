@@ -4,10 +4,13 @@
 #include "meta/meta.h"
 #include "util/reason.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const struct meta_ops *ops;
 static struct meta *meta;
@@ -96,18 +99,35 @@ static void measure_reads(uint64_t objects)
     report("version_scan_since, a row", found);
 }
 
+/* What the engine's background thread does. */
+static void *checkpoint_often(void *arg)
+{
+    volatile bool *stop = arg;
+    while (!*stop) {
+        must(ops->checkpoint(meta, false), "checkpoint");
+        usleep(20000);
+    }
+    return NULL;
+}
+
 static void measure_writes(uint64_t objects)
 {
+    bool stop = false;
+    pthread_t thread;
+    must(-pthread_create(&thread, NULL, checkpoint_often, &stop), "thread");
     start();
     for (uint64_t i = 0; i < objects; i++)
         publish(i);
     report("publish (4 rows) and commit", objects);
+    printf("%-32s %10llu MiB\n", "files", (unsigned long long)(ops->bytes(meta) >> 20));
     start();
     for (uint64_t i = 0; i < 300; i++) {
         publish(i);
         must(ops->sync(meta), "sync");
     }
     report("publish, commit and sync", 300);
+    *(volatile bool *)&stop = true;
+    pthread_join(thread, NULL);
     start();
     must(ops->checkpoint(meta, true), "checkpoint");
     report("checkpoint", 1);

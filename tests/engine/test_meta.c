@@ -4,6 +4,7 @@
 #include "../lib/metastore.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 static const char *const engines[] = {"sqlite"};
 static const char *engine;
@@ -386,6 +387,49 @@ static void rollback_leaves_nothing_behind(void **state)
     metastore_remove(&s);
 }
 
+/* The file size limit stands for a full disk. */
+static void limit_files(uint64_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes == UINT64_MAX ? limit.rlim_max : bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_full_disk_undoes_the_transaction_alone(void **state)
+{
+    (void)state;
+    struct metastore s;
+    world_make(&s);
+    metastore_put(&s, 0, 10, 'a');
+    static uint8_t data[65536];
+    signal(SIGXFSZ, SIG_IGN);
+    for (int round = 0; round < 3; round++) {
+        limit_files(2 << 20);
+        must_begin(&s);
+        int r = 0;
+        for (unsigned i = 0; i < 200 && r == 0; i++) {
+            struct version_row version = {
+                .bucket = 2, .key = text_span("big"), .seq = i + 1, .data = span_of(data, sizeof(data))};
+            r = s.ops->version_put(s.meta, &version);
+        }
+        assert_int_equal(r, -ENOSPC);
+        struct tree_row row = {.bucket = 1, .key = text_span("after"), .ino = 1, .kind = TREE_OBJECT};
+        assert_true(s.ops->tree_put(s.meta, &row) < 0);
+        s.ops->rollback(s.meta);
+        assert_int_equal(s.ops->tree_get(s.meta, 1, text_span("after"), &row), -ENOENT);
+        limit_files(UINT64_MAX);
+        assert_int_equal(metastore_count(&s), 10 + round);
+        metastore_put(&s, 10 + (unsigned)round, 1, 'b');
+    }
+    assert_int_equal(metastore_check(&s), 0);
+    metastore_close(&s);
+    metastore_open(&s);
+    assert_int_equal(metastore_count(&s), 13);
+    assert_int_equal(metastore_check(&s), 0);
+    metastore_remove(&s);
+}
+
 static void a_transaction_larger_than_the_cache_survives(void **state)
 {
     (void)state;
@@ -459,7 +503,7 @@ static void opening_nothing_says_so(void **state)
 
 struct helper {
     struct metastore *s;
-    volatile bool stop;
+    _Atomic bool stop;
     int failures;
     int rounds;
 };
@@ -558,6 +602,7 @@ int main(void)
         cmocka_unit_test(buckets_and_keys),
         cmocka_unit_test(drafts_settling_and_values),
         cmocka_unit_test(rollback_leaves_nothing_behind),
+        cmocka_unit_test(a_full_disk_undoes_the_transaction_alone),
         cmocka_unit_test(a_transaction_larger_than_the_cache_survives),
         cmocka_unit_test(commit_seq_counts_commits_that_wrote),
         cmocka_unit_test(create_refuses_what_is_there),

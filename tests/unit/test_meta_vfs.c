@@ -296,6 +296,42 @@ static void a_torn_log_ends_at_a_transaction(void **state)
     metastore_remove(&s);
 }
 
+/* Records of the log exchanged or doubled, or frames of an earlier round put in: the log ends where the first
+ * one is. */
+static void moved_log_records_end_the_log(void **state)
+{
+    (void)state;
+    struct metastore s;
+    world_make(&s);
+    metastore_crash(&s, write_ten);
+    struct saved earlier = metastore_save(&s, "meta.db-wal");
+    metastore_open(&s);
+    metastore_close(&s);
+    metastore_crash(&s, write_ten);
+    struct saved wal = metastore_save(&s, "meta.db-wal");
+    size_t frames = (wal.len - 128) / WAL_FRAME;
+    for (size_t i = 0; i < frames; i += 5) {
+        size_t at = 128 + i * WAL_FRAME, other = 128 + (i + 7) % frames * WAL_FRAME;
+        if (i % 3 == 0) {
+            metastore_poke(&s, "meta.db-wal", at, wal.bytes + other, WAL_FRAME);
+            metastore_poke(&s, "meta.db-wal", other, wal.bytes + at, WAL_FRAME);
+        } else if (i % 3 == 1) { /* the page alone */
+            metastore_poke(&s, "meta.db-wal", at + 64, wal.bytes + other + 64, WAL_FRAME - 64);
+        } else {
+            metastore_poke(&s, "meta.db-wal", at, earlier.bytes + at, WAL_FRAME);
+        }
+        assert_int_equal(metastore_try_open(&s, false, true), 0);
+        int count = metastore_count(&s);
+        assert_true(count >= ROWS && count < ROWS + 1000 + 1 && count % 100 == 0);
+        assert_int_equal(metastore_check(&s), 0);
+        metastore_close(&s);
+        metastore_restore(&s, "meta.db-wal", &wal);
+    }
+    free(earlier.bytes);
+    free(wal.bytes);
+    metastore_remove(&s);
+}
+
 static void an_altered_log_header_is_refused(void **state)
 {
     (void)state;
@@ -476,6 +512,7 @@ int main(void)
         cmocka_unit_test(a_database_cut_short_is_refused),
         cmocka_unit_test(a_log_left_by_a_killed_process_is_read),
         cmocka_unit_test(a_torn_log_ends_at_a_transaction),
+        cmocka_unit_test(moved_log_records_end_the_log),
         cmocka_unit_test(an_altered_log_header_is_refused),
         cmocka_unit_test(page_1_torn_is_taken_from_the_log_or_refused),
         cmocka_unit_test(a_checkpoint_killed_before_the_root_is_made_good),
