@@ -332,6 +332,12 @@ int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct r
 int version_others(struct engine *e, const struct version *v, bool *ret_any, bool *ret_live);
 int version_tie(struct record *record, const struct version *from); /* the record's content came by rename from that version */
 int version_make_room(struct engine *e, struct caller *c, const struct bucket *b, struct span key); /* null version's successor is coming; M, txn */
+/* Rows for directories that a key implies and nobody made. M, txn. */
+int version_make_parents(struct engine *e, struct bucket *b, struct span key);
+/* Puts the key into the live tree under *ino (0: the one it has, or a new one). M, txn. */
+int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum tree_kind kind, uint64_t *ino);
+/* Brings the tree in step with what is the key's newest version: its name comes, stays or goes. M, txn. */
+int version_show_next(struct engine *e, struct bucket *b, struct span key);
 int version_publish_time(struct engine *e, uint32_t bucket, struct span key, int64_t wanted, int64_t *ret); /* M */
 
 /* ---- draft.c ---- */

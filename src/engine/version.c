@@ -249,7 +249,7 @@ int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, str
 }
 
 /* Rows for directories that a key implies and nobody made. M, txn. */
-static int version_make_parents(struct engine *e, struct bucket *b, struct span key)
+int version_make_parents(struct engine *e, struct bucket *b, struct span key)
 {
     for (size_t end = key.len; end > 0; end--) {
         if (key.p[end - 1] != '/')
@@ -274,7 +274,7 @@ static int version_make_parents(struct engine *e, struct bucket *b, struct span 
 }
 
 /* Puts the key into the live tree under ino (0: the one it has, or a new one). M, txn. */
-static int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum tree_kind kind, uint64_t *ino)
+int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum tree_kind kind, uint64_t *ino)
 {
     struct tree_row row;
     int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
@@ -366,7 +366,7 @@ int record_share(struct engine *e, const struct bucket *from, const struct bucke
 /* ---- removing (E3) ---- */
 
 /* What the key shows after its current version went: the next one, or nothing. */
-static int version_show_next(struct engine *e, struct bucket *b, struct span key)
+int version_show_next(struct engine *e, struct bucket *b, struct span key)
 {
     struct tree_row row;
     uint64_t had = 0;
