@@ -145,21 +145,25 @@ static int force_names(struct engine *e, struct bucket *b)
     return txn_end(e, r);
 }
 
+int bucket_remove_all(struct engine *e, struct caller *c, struct bucket *b)
+{
+    int r = engine_may(e, c, "s3:DeleteObjectVersion", b, span_of("*", 1));
+    if (r == 0)
+        r = force_check_locks(e, c, b);
+    if (r == 0)
+        r = force_versions(e, c, b);
+    if (r == 0)
+        r = force_names(e, b);
+    return r < 0 ? r : bucket_remove(e, c, b);
+}
+
 int engine_bucket_delete(struct engine *e, struct caller *c, const char *name, bool force)
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b = bucket_by_name(e, name, strlen(name));
     if (!b)
         return reason_fail_s3(&c->reason, ENOENT, "NoSuchBucket", "there is no bucket '%s'", name);
-    int r = force ? engine_may(e, c, "s3:DeleteObjectVersion", b, span_of("*", 1)) : 0;
-    if (r == 0 && force)
-        r = force_check_locks(e, c, b);
-    if (r == 0 && force)
-        r = force_versions(e, c, b);
-    if (r == 0 && force)
-        r = force_names(e, b);
-    if (r == 0)
-        r = bucket_remove(e, c, b);
+    int r = force ? bucket_remove_all(e, c, b) : bucket_remove(e, c, b);
     if (r == 0 && e->watcher)
         e->watcher->entry_changed(e->watcher->arg, ENGINE_ROOT_INO, name, strlen(name));
     return r;

@@ -16,6 +16,7 @@ struct export {
     struct engine *e;
     struct caller *c;
     struct bucket *b; /* stays allocated while the engine is open */
+    const char *name;
     struct engine_progress progress;
     struct pax_writer out;
     uint8_t *buf;
@@ -100,6 +101,8 @@ static int put_bucket(struct export *x)
 static void put_record(struct pax_writer *w, const struct record *r)
 {
     pax_printf(w, "HOLDFS.mode", "%u", r->mode);
+    pax_printf(w, "HOLDFS.uid", "%u", r->uid);
+    pax_printf(w, "HOLDFS.gid", "%u", r->gid);
     pax_printf(w, "HOLDFS.ctime", "%lld.%09u", (long long)r->ctime.sec, r->ctime.nsec);
     pax_printf(w, "HOLDFS.btime", "%lld.%09u", (long long)r->btime.sec, r->btime.nsec);
     if (r->atime_set)
@@ -382,6 +385,44 @@ static int put_keys(struct export *x)
     }
 }
 
+/* ---- move ---- */
+
+static int newer_row(void *arg, const struct version_row *row)
+{
+    uint64_t *last = arg;
+    if (row->seq <= *last || (row->flags & VERSION_REPLACED))
+        return 0;
+    *last = UINT64_MAX;
+    return 1;
+}
+
+/* The bucket goes, if all that is in it is in the stream. */
+static int move_away(struct export *x)
+{
+    struct engine *e = x->e;
+    LOCK_SCOPE(&e->meta);
+    struct bucket *b = bucket_by_number(e, x->b->number);
+    if (!b)
+        return 0;
+    uint64_t last = x->last_seq;
+    int r = e->meta_ops->version_scan_keys(e->m, b->number, span_of("", 0), true, newer_row, &last);
+    if (r < 0)
+        return r;
+    bool drafts = false;
+    for (size_t slot = 0; e->inodes && slot < e->inode_buckets; slot++) {
+        for (struct inode *i = e->inodes[slot]; i; i = i->hash_next)
+            drafts |= i->bucket == b && draft_open(i);
+    }
+    if (last == UINT64_MAX || drafts)
+        return reason_fail(&x->c->reason, EBUSY, "bucket '%s' was written to while it was exported; it stays, and the stream has what "
+                                                 "was there before",
+                           b->name);
+    r = bucket_remove_all(e, x->c, b);
+    if (r == 0 && e->watcher)
+        e->watcher->entry_changed(e->watcher->arg, ENGINE_ROOT_INO, x->name, strlen(x->name));
+    return r;
+}
+
 /* ---- the whole ---- */
 
 static int export_run(struct export *x, bool move)
@@ -423,7 +464,7 @@ static int export_begin(struct export *x, const char *bucket, bool move)
 int engine_export(struct engine *e, struct caller *c, const char *bucket, bool move, int fd,
                   struct engine_progress progress, json_t **ret)
 {
-    struct export x = {.e = e, .c = c, .progress = progress};
+    struct export x = {.e = e, .c = c, .progress = progress, .name = bucket};
     int r = export_begin(&x, bucket, move);
     if (r < 0)
         return r;
@@ -435,7 +476,9 @@ int engine_export(struct engine *e, struct caller *c, const char *bucket, bool m
     pax_writer_done(&x.out);
     free(x.buf);
     if (r == 0 && move)
-        r = bucket_move_away(e, c, x.b, x.last_seq);
+        r = move_away(&x);
+    if (r == 0 && move)
+        r = durable_advance(e);
     if (r < 0)
         return r;
     *ret = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "bucket", bucket, "versions", (json_int_t)x.versions, "directories",

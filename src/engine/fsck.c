@@ -158,8 +158,8 @@ static const char *map_fault(const struct fsck *f, const struct record *r, char 
         if (!kek_known(f, &map->deks[i]))
             return "the key that wraps its data key is missing";
     }
-    for (size_t i = 0; i < map->count; i++) {
-        const struct extent *x = &map->extents[i];
+    struct extmap_cursor at = {0};
+    for (const struct extent *x; (x = extmap_next(map, &at));) {
         uint64_t end = x->place_bytes + extent_stored_bytes(x);
         uint64_t size = x->segment ? seg_size(f, x->segment) : map->inline_data.len;
         if (end <= size)

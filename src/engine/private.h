@@ -202,6 +202,7 @@ void buckets_unload(struct engine *e);
 int bucket_create(struct engine *e, struct caller *c, const char *name, size_t len, uint32_t mode,
                   const struct bucket_options *options, struct bucket **ret);       /* M */
 int bucket_remove(struct engine *e, struct caller *c, struct bucket *b);          /* M: DeleteBucket; frees b */
+int bucket_remove_all(struct engine *e, struct caller *c, struct bucket *b);      /* M: its versions first, unless one is locked */
 
 /* ---- txn.c ---- */
 int txn_begin(struct engine *e);                 /* M */

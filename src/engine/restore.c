@@ -525,25 +525,25 @@ static struct inode *next_draft(struct engine *e, const struct engine_place *p, 
     return NULL;
 }
 
-static int seal_one(struct restore *r, struct inode *i)
+static int seal_one(struct engine *e, struct caller *c, struct inode *i)
 {
     pthread_rwlock_wrlock(&i->content_lock);
-    int q = draft_open(i) ? draft_seal(r->e, r->c, i) : 0;
+    int q = draft_open(i) ? draft_seal(e, c, i) : 0;
     pthread_rwlock_unlock(&i->content_lock);
-    LOCK_SCOPE(&r->e->meta);
-    inode_put(r->e, i);
+    LOCK_SCOPE(&e->meta);
+    inode_put(e, i);
     return q;
 }
 
-static int seal_drafts(struct restore *r, const struct engine_place *p)
+int seal_below(struct engine *e, struct caller *c, const struct engine_place *p)
 {
     for (size_t slot = 0;;) {
         struct inode *i;
         {
-            LOCK_SCOPE(&r->e->meta);
-            i = next_draft(r->e, p, &slot);
+            LOCK_SCOPE(&e->meta);
+            i = next_draft(e, p, &slot);
         }
-        int q = i ? seal_one(r, i) : 0;
+        int q = i ? seal_one(e, c, i) : 0;
         if (!i || q < 0)
             return q;
     }
@@ -604,7 +604,7 @@ static int restore_run(struct restore *r, const struct engine_place *const *plac
 {
     int q = r->by && r->blocked ? 0 : -ENOMEM;
     for (size_t i = 0; q == 0 && !r->params->dry_run && i < count; i++)
-        q = seal_drafts(r, places[i]);
+        q = seal_below(r->e, r->c, places[i]);
     if (q == 0)
         q = rounds(r, places, count, false, false);
     if (q == 0 && r->first_ns > r->at_ns)

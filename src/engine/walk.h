@@ -111,6 +111,8 @@ int walk_rows_next(struct engine *e, struct walk_rows *w, unsigned max, meta_ver
  * here. */
 int walk_all(struct engine *e, uint32_t bucket, struct span prefix, meta_version_fn *fn, void *arg,
              int (*between)(void *arg));
+/* Publishes and seals every open draft at or below a place (restore.c). No lock held. */
+int seal_below(struct engine *e, struct caller *c, const struct engine_place *place);
 /* Numbers of all buckets; the caller frees. M is taken here. */
 int walk_buckets(struct engine *e, uint32_t **ret, size_t *ret_count);
 
