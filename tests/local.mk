@@ -104,3 +104,4 @@ include $(top_srcdir)/tests/pipeline.mk
 include $(top_srcdir)/tests/meta.mk
 include $(top_srcdir)/tests/engine.mk
 include $(top_srcdir)/tests/tree.mk
+include $(top_srcdir)/tests/lock.mk

@@ -1,0 +1,30 @@
+# Tests of records, permission, locks, the compliance clock and settings.
+check_PROGRAMS += tests/unit/test_engine_record
+tests_unit_test_engine_record_SOURCES = tests/unit/test_engine_record.c
+tests_unit_test_engine_record_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_engine_record
+
+check_PROGRAMS += tests/unit/test_engine_lock
+tests_unit_test_engine_lock_SOURCES = tests/unit/test_engine_lock.c
+tests_unit_test_engine_lock_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_engine_lock
+
+check_PROGRAMS += tests/unit/test_engine_compliance
+tests_unit_test_engine_compliance_SOURCES = tests/unit/test_engine_compliance.c
+tests_unit_test_engine_compliance_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_engine_compliance
+
+check_PROGRAMS += tests/unit/test_bucket_config
+tests_unit_test_bucket_config_SOURCES = tests/unit/test_bucket_config.c
+tests_unit_test_bucket_config_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_bucket_config
+
+check_PROGRAMS += tests/unit/test_property_table
+tests_unit_test_property_table_SOURCES = tests/unit/test_property_table.c
+tests_unit_test_property_table_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_property_table
+
+check_PROGRAMS += tests/unit/test_auth_judge
+tests_unit_test_auth_judge_SOURCES = tests/unit/test_auth_judge.c
+tests_unit_test_auth_judge_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_auth_judge
