@@ -35,8 +35,10 @@ static bool item_read(struct reader *r, struct attr_item *ret)
 
 bool attrs_next(const struct attrs *a, size_t *at, struct attr_item *ret)
 {
+    if (a->packed.len == *at)
+        return false;
     struct reader r = reader_over(a->packed.data + *at, a->packed.len - *at);
-    if (a->packed.len == *at || !item_read(&r, ret))
+    if (!item_read(&r, ret))
         return false;
     *at = (size_t)(r.at - a->packed.data);
     return true;
@@ -107,7 +109,8 @@ static int replace(struct attrs *a, size_t from, size_t to, const struct bytes *
     bytes_put(&out, a->packed.data, from);
     if (middle)
         bytes_put(&out, middle->data, middle->len);
-    bytes_put(&out, a->packed.data + to, a->packed.len - to);
+    if (a->packed.len > to)
+        bytes_put(&out, a->packed.data + to, a->packed.len - to);
     if (out.failed) {
         bytes_done(&out);
         return -ENOMEM;
