@@ -105,3 +105,4 @@ include $(top_srcdir)/tests/meta.mk
 include $(top_srcdir)/tests/engine.mk
 include $(top_srcdir)/tests/tree.mk
 include $(top_srcdir)/tests/lock.mk
+include $(top_srcdir)/tests/cmd.mk

@@ -9,11 +9,13 @@
 static int bucket_create_run(const struct invocation *inv)
 {
     json_t *answer = NULL;
-    json_t *args = json_pack("{s:{s:b, s:b, s:s*}}", "options", "object-lock", invocation_has(inv, "object-lock"), "unversioned",
-                             invocation_has(inv, "unversioned"), "encryption", invocation_value(inv, "encryption"));
+    json_t *args = json_pack(
+        "{s:{s:b, s:b, s:s*}}", "options", "object-lock", invocation_has(inv, "object-lock"), "unversioned",
+        invocation_has(inv, "unversioned"), "encryption", invocation_value(inv, "encryption"));
     if (invocation_has(inv, "object-lock") && invocation_has(inv, "unversioned")) {
         json_decref(args);
-        return command_usage(inv, "object lock needs versions: --object-lock and --unversioned exclude each other");
+        return command_usage(
+            inv, "object lock needs versions: --object-lock and --unversioned exclude each other");
     }
     int status = command_operate(inv, inv->operands[0], "bucket.create", args, &answer);
     json_decref(answer);
@@ -23,8 +25,20 @@ static int bucket_create_run(const struct invocation *inv)
 static int bucket_list_run(const struct invocation *inv)
 {
     json_t *answer = NULL;
+    static const struct render_column columns[] = {{"name", "BUCKET"},
+                                                   {"versioning", "VERSIONING"},
+                                                   {"object_lock", "OBJECT LOCK"},
+                                                   {"encryption", "ENCRYPTION"},
+                                                   {"owner", "OWNER"},
+                                                   {"created", "CREATED"},
+                                                   {0}};
     int status = command_operate(inv, inv->operands[0], "bucket.list", NULL, &answer);
-    return status == EXIT_DONE ? render_answer(answer, inv->json) : status;
+    if (status != EXIT_DONE || inv->json)
+        return status == EXIT_DONE ? render_answer(answer, true) : status;
+    if (json_array_size(json_object_get(answer, "buckets")) > 0)
+        render_table(json_object_get(answer, "buckets"), columns);
+    json_decref(answer);
+    return EXIT_DONE;
 }
 
 static int bucket_info_run(const struct invocation *inv)
@@ -67,13 +81,15 @@ static const struct command bucket_create = {
     .name = "bucket create",
     .operands = "PATH",
     .summary = "make a bucket",
-    .text = "Makes a bucket. mkdir in the mount's root does the same, without the options. Names are S3's: 3 to 63 of a-z, 0-9, dot "
+    .text = "Makes a bucket. mkdir in the mount's root does the same, without the options. Names are S3's: 3 "
+            "to 63 of a-z, 0-9, dot "
             "and dash.",
     .options = create_options,
     .flags = COMMAND_SECRETS,
     .min_operands = 1,
     .max_operands = 1,
-    .examples = {{"holdfs bucket create --object-lock /mnt/hold/vault", "A bucket whose versions can be locked"},
+    .examples = {{"holdfs bucket create --object-lock /mnt/hold/vault",
+                  "A bucket whose versions can be locked"},
                  {"holdfs bucket create /srv/store/docs", "In a store that is not mounted"}},
     .run = bucket_create_run,
 };
@@ -86,7 +102,8 @@ static const struct command bucket_list = {
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
-    .examples = {{"holdfs bucket list /mnt/hold", "Of a mount"}, {"holdfs bucket list --json /srv/store", "Of a store, for a script"}},
+    .examples = {{"holdfs bucket list /mnt/hold", "Of a mount"},
+                 {"holdfs bucket list --json /srv/store", "Of a store, for a script"}},
     .run = bucket_list_run,
 };
 
@@ -94,11 +111,13 @@ static const struct command bucket_info = {
     .name = "bucket info",
     .operands = "PATH",
     .summary = "tell a bucket's settings",
-    .text = "Tells a bucket's settings: versioning, object lock and default retention, encryption, settle time, tags, and what is in it.",
+    .text = "Tells a bucket's settings: versioning, object lock and default retention, encryption, settle "
+            "time, tags, and what is in it.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
-    .examples = {{"holdfs bucket info /mnt/hold/vault", "Of a bucket"}, {"holdfs bucket info --json /mnt/hold/vault", "For a script"}},
+    .examples = {{"holdfs bucket info /mnt/hold/vault", "Of a bucket"},
+                 {"holdfs bucket info --json /mnt/hold/vault", "For a script"}},
     .run = bucket_info_run,
 };
 
@@ -106,13 +125,15 @@ static const struct command bucket_set = {
     .name = "bucket set",
     .operands = "PATH NAME=VALUE",
     .summary = "change a bucket's setting",
-    .text = "Changes a setting: versioning, object-lock, settle, orphan-keep, compression, tagging, mode-mask. Names and forms are those of "
+    .text = "Changes a setting: versioning, object-lock, settle, orphan-keep, compression, tagging, "
+            "mode-mask. Names and forms are those of "
             "the attributes user.s3.bucket.NAME, holdfs-xattr(7). An empty value takes the setting away.",
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 2,
     .examples = {{"holdfs bucket set /mnt/hold/docs settle=0", "Settle at once"},
-                 {"holdfs bucket set /mnt/hold/docs compression=zstd", "Compress what is written from now on"}},
+                 {"holdfs bucket set /mnt/hold/docs compression=zstd",
+                  "Compress what is written from now on"}},
     .run = bucket_set_run,
 };
 
@@ -125,7 +146,8 @@ static const struct command bucket_delete = {
     .name = "bucket delete",
     .operands = "PATH",
     .summary = "remove a bucket",
-    .text = "Removes an empty bucket; with --force one with versions in it. A locked version is never removed: then nothing is.",
+    .text = "Removes an empty bucket; with --force one with versions in it. A locked version is never "
+            "removed: then nothing is.",
     .options = delete_options,
     .flags = COMMAND_SECRETS,
     .min_operands = 1,
@@ -143,6 +165,7 @@ const struct command command_bucket = {
     .operands = "",
     .summary = "make, list, set up and remove buckets",
     .text = "A bucket is a first-level directory of the mount. PATH is MOUNT/BUCKET or STORE/BUCKET.",
-    .examples = {{"holdfs bucket create --object-lock /mnt/hold/vault", ""}, {"holdfs bucket list --json /mnt/hold", ""}},
+    .examples = {{"holdfs bucket create --object-lock /mnt/hold/vault", ""},
+                 {"holdfs bucket list --json /mnt/hold", ""}},
     .verbs = bucket_verbs,
 };

@@ -14,12 +14,14 @@ static const struct command clock_show = {
     .name = "clock show",
     .operands = "STORE|MNT",
     .summary = "show the compliance clock",
-    .text = "Shows the time by which locks are judged: c (trusted seconds), t (the date the store believes), the machine's "
+    .text = "Shows the time by which locks are judged: c (trusted seconds), t (the date the store believes), "
+            "the machine's "
             "date, the lag between them, and how many locks are in force.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
-    .examples = {{"holdfs clock show /mnt/hold", "Of a mount"}, {"holdfs clock show --json /srv/store", "Of a store, for a script"}},
+    .examples = {{"holdfs clock show /mnt/hold", "Of a mount"},
+                 {"holdfs clock show --json /srv/store", "Of a store, for a script"}},
     .run = clock_show_run,
 };
 
@@ -29,7 +31,8 @@ const struct command command_clock = {
     .name = "clock",
     .operands = "",
     .summary = "show the clock that judges locks",
-    .text = "Locks are judged by a clock of the store's own that only moves forward: setting the machine's date frees nothing.",
+    .text = "Locks are judged by a clock of the store's own that only moves forward: setting the machine's "
+            "date frees nothing.",
     .examples = {{"holdfs clock show /mnt/hold", ""}, {"holdfs clock show --json /srv/store", ""}},
     .verbs = clock_verbs,
 };

@@ -89,7 +89,8 @@ static bool option_value_allowed(const char *choices, const char *value)
     return false;
 }
 
-static int invocation_add(struct invocation *inv, const struct option *o, const char *value, struct reason *reason)
+static int invocation_add(struct invocation *inv, const struct option *o, const char *value,
+                          struct reason *reason)
 {
     const char *dashes = o->name[1] ? "--" : "-";
     if (o->arg && o->choices && !option_value_allowed(o->choices, value))
@@ -126,7 +127,8 @@ static int invocation_option(struct invocation *inv, int argc, char **argv, int 
     return invocation_add(inv, o, value, reason);
 }
 
-int invocation_parse(const struct command *command, int argc, char **argv, struct invocation *ret, struct reason *reason)
+int invocation_parse(const struct command *command, int argc, char **argv, struct invocation *ret,
+                     struct reason *reason)
 {
     *ret = (struct invocation){.command = command, .operands = argv};
     bool options_ended = false;
@@ -149,7 +151,8 @@ int invocation_parse(const struct command *command, int argc, char **argv, struc
         return reason_fail(reason, EINVAL, "missing argument: it takes %s", command->operands);
     if (command->max_operands >= 0 && ret->operand_count > command->max_operands)
         return reason_fail(reason, EINVAL, "`%s` is one argument too many: it takes %s",
-                           ret->operands[command->max_operands], *command->operands ? command->operands : "none");
+                           ret->operands[command->max_operands],
+                           *command->operands ? command->operands : "none");
     return 0;
 }
 

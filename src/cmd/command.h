@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * What a subcommand is. The help text, the manual page, the completion and the parser all read the same tables.
+ * What a subcommand is. The help text, the manual page, the completion and the parser all read the same
+ * tables.
  *
- * To add a subcommand: write src/cmd/NAME.c with `const struct command command_NAME`, add COMMAND(NAME) to commands.def and
- * the file to local.mk, then `make man`. tests/e2e/cmd-help.py notices a missed step. */
+ * To add a subcommand: write src/cmd/NAME.c with `const struct command command_NAME`, add COMMAND(NAME) to
+ * commands.def and the file to local.mk, then `make man`. tests/e2e/cmd-help.py notices a missed step. */
 #ifndef HOLDFS_CMD_COMMAND_H
 #define HOLDFS_CMD_COMMAND_H
 
@@ -72,15 +73,20 @@ struct invocation {
     bool json, help;
 };
 
-/* Reads argv after the command's name. Options and operands may mix; `--` ends the options. -EINVAL with a sentence. */
-int invocation_parse(const struct command *command, int argc, char **argv, struct invocation *ret, struct reason *reason);
-const char *invocation_value(const struct invocation *inv, const char *name); /* the last one given, or NULL */
+/* Reads argv after the command's name. Options and operands may mix; `--` ends the options. -EINVAL with a
+ * sentence. */
+int invocation_parse(const struct command *command, int argc, char **argv, struct invocation *ret,
+                     struct reason *reason);
+const char *invocation_value(const struct invocation *inv,
+                             const char *name); /* the last one given, or NULL */
 bool invocation_has(const struct invocation *inv, const char *name);
 
-/* The tables an option of `command` may come from, one after the other: its own, the secrets, the common ones; NULL ends. */
+/* The tables an option of `command` may come from, one after the other: its own, the secrets, the common
+ * ones; NULL ends. */
 const struct option *command_option_table(const struct command *command, unsigned n);
 const struct command *command_find(const char *name);
-/* The command or, where it has verbs, the verb that argv names; *ret_skip arguments belong to the name. NULL: none. */
+/* The command or, where it has verbs, the verb that argv names; *ret_skip arguments belong to the name. NULL:
+ * none. */
 const struct command *command_of_arguments(int argc, char **argv, int *ret_skip);
 /* Parses and runs: what main() and the mount helper do with the rest of a command line. */
 int command_run(const struct command *command, int argc, char **argv);

@@ -20,12 +20,14 @@ const struct command command_compact = {
     .name = "compact",
     .operands = "STORE|MNT",
     .summary = "give back the space of mostly dead segments",
-    .text = "Copies what is alive out of mostly dead segments and removes them. Frames move as ciphertext and are verified "
+    .text = "Copies what is alive out of mostly dead segments and removes them. Frames move as ciphertext "
+            "and are verified "
             "before the old segment goes. A daemon does it by itself when idle.",
     .options = compact_options,
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
-    .examples = {{"holdfs compact /mnt/hold", "Now"}, {"holdfs compact --stop /mnt/hold", "End one that is running"}},
+    .examples = {{"holdfs compact /mnt/hold", "Now"},
+                 {"holdfs compact --stop /mnt/hold", "End one that is running"}},
     .run = compact_run,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Shell completion made from the command tables: commands, verbs, options, the values an option admits, else files. */
+ * Shell completion made from the command tables: commands, verbs, options, the values an option admits, else
+ * files. */
 #include "cmd/help.h"
 
 #include <stdio.h>
@@ -92,7 +93,8 @@ void help_completion_bash(FILE *f)
     fputs("    esac\n    fi\n"
           "    if [ -n \"$words\" ]; then\n"
           "        COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-          "    else\n        compopt -o filenames 2>/dev/null\n        COMPREPLY=($(compgen -f -- \"$cur\"))\n    fi\n"
+          "    else\n        compopt -o filenames 2>/dev/null\n        COMPREPLY=($(compgen -f -- "
+          "\"$cur\"))\n    fi\n"
           "}\ncomplete -F _holdfs holdfs\n",
           f);
 }
@@ -112,7 +114,8 @@ static void completion_zsh_text(FILE *f, const char *text)
 
 static void completion_zsh_case(FILE *f, const struct command *c)
 {
-    fprintf(f, "    (\"%s\"%s%s%s) _arguments -S", c->name, c->alias ? "|\"" : "", c->alias ? c->alias : "", c->alias ? "\"" : "");
+    fprintf(f, "    (\"%s\"%s%s%s) _arguments -S", c->name, c->alias ? "|\"" : "", c->alias ? c->alias : "",
+            c->alias ? "\"" : "");
     const struct option *table;
     for (unsigned n = 0; (table = command_option_table(c, n)); n++)
         for (const struct option *o = table; o->name; o++) {

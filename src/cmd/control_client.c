@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The command's side of the control socket, and the same operations in this process when no daemon has the store. */
+ * The command's side of the control socket, and the same operations in this process when no daemon has the
+ * store. */
 #include "cmd/control.h"
 #include "cmd/control_wire.h"
 #include "cmd/progress.h"
@@ -45,7 +46,8 @@ bool session_daemon_runs(const char *store)
     return fd >= 0;
 }
 
-static int session_open_here(struct session *s, const struct invocation *inv, bool reads, struct reason *reason)
+static int session_open_here(struct session *s, const struct invocation *inv, bool reads,
+                             struct reason *reason)
 {
     struct secret_source source;
     struct unlock unlock = {0};
@@ -84,7 +86,8 @@ struct session *session_open(const struct invocation *inv, const struct target *
         return s;
     int r = s->socket;
     if (r == -ENOENT && *target->mount)
-        command_refuse("the daemon of %s does not answer; unmount it and mount %s again", target->mount, target->store);
+        command_refuse("the daemon of %s does not answer; unmount it and mount %s again", target->mount,
+                       target->store);
     else if (r != -ENOENT)
         command_refuse("%s/control: %s", target->store, strerror(-r));
     else if ((r = session_open_here(s, inv, reads, &reason)) < 0)
@@ -120,8 +123,11 @@ static int session_call_here(struct session *s, const struct operation *op, cons
     engine_caller_init(s->engine, &caller, getuid(), getgid(), getpid(), "command");
     if (op->flags & OPERATION_MOUNTED)
         return reason_fail(reason, ENOTCONN, "nothing has %s open; mount it first", s->target.store);
-    struct operation_call call = {
-        .engine = s->engine, .caller = &caller, .args = args, .progress = {session_progress, progress}, .fd = fd};
+    struct operation_call call = {.engine = s->engine,
+                                  .caller = &caller,
+                                  .args = args,
+                                  .progress = {session_progress, progress},
+                                  .fd = fd};
     int r = operation_run(op, &call);
     if (r == 0)
         *ret = call.result;
@@ -135,17 +141,20 @@ static int session_answer(struct session *s, struct progress *progress, json_t *
         json_t *line = NULL;
         int r = wire_read(&s->wire, s->socket, &line, NULL);
         if (r <= 0)
-            return reason_fail(reason, EPIPE, "the daemon of %s went away before it answered", s->target.store);
+            return reason_fail(reason, EPIPE, "the daemon of %s went away before it answered",
+                               s->target.store);
         const char *what, *text = "";
         json_int_t done, total;
         int ok = 0, error = EIO;
         json_t *result = NULL;
-        if (json_unpack(line, "{s:{s:s,s:I,s:I}}", "progress", "what", &what, "done", &done, "total", &total) == 0) {
+        if (json_unpack(line, "{s:{s:s,s:I,s:I}}", "progress", "what", &what, "done", &done, "total",
+                        &total) == 0) {
             progress_show(progress, what, (uint64_t)done, (uint64_t)total);
             json_decref(line);
             continue;
         }
-        json_unpack(line, "{s:b, s?i, s?s, s?O}", "ok", &ok, "errno", &error, "error", &text, "result", &result);
+        json_unpack(line, "{s:b, s?i, s?s, s?O}", "ok", &ok, "errno", &error, "error", &text, "result",
+                    &result);
         if (ok)
             *ret = result;
         else
@@ -155,13 +164,15 @@ static int session_answer(struct session *s, struct progress *progress, json_t *
     }
 }
 
-int session_call(struct session *s, const char *name, json_t *args, int fd, json_t **ret, struct reason *reason)
+int session_call(struct session *s, const char *name, json_t *args, int fd, json_t **ret,
+                 struct reason *reason)
 {
     const struct operation *op = operation_find(name);
     struct progress progress;
     if (!args)
         args = json_object();
-    int r = json_object_get(args, "path") ? 0 : json_object_set_new(args, "path", json_string(s->target.path));
+    int r =
+        json_object_get(args, "path") ? 0 : json_object_set_new(args, "path", json_string(s->target.path));
     if (r < 0) {
         json_decref(args);
         return reason_fail(reason, EILSEQ, "the path is not UTF-8, and no key in a store is");
@@ -175,7 +186,7 @@ int session_call(struct session *s, const char *name, json_t *args, int fd, json
                                     *s->target.mount != 0, "args", args);
         r = wire_write(s->socket, request, fd);
         json_decref(request);
-        if (r == 0)
+        if (r == 0 || r == -EPIPE) /* a daemon that turns a command away has said why */
             r = session_answer(s, &progress, ret, reason);
         else
             reason_fail(reason, -r, "talking to the daemon of %s: %s", s->target.store, strerror(-r));
@@ -184,7 +195,8 @@ int session_call(struct session *s, const char *name, json_t *args, int fd, json
     return r;
 }
 
-int command_operate(const struct invocation *inv, const char *path, const char *name, json_t *args, json_t **ret)
+int command_operate(const struct invocation *inv, const char *path, const char *name, json_t *args,
+                    json_t **ret)
 {
     struct target target;
     struct reason reason = {0};
@@ -193,7 +205,8 @@ int command_operate(const struct invocation *inv, const char *path, const char *
         json_decref(args);
         return command_refuse_reason(&reason, r, path);
     }
-    CLEANUP(session_cleanup) struct session *s = session_open(inv, &target, operation_find(name)->flags & OPERATION_READS);
+    CLEANUP(session_cleanup)
+    struct session *s = session_open(inv, &target, operation_find(name)->flags & OPERATION_READS);
     if (!s) {
         json_decref(args);
         return EXIT_REFUSED;

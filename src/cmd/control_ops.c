@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The table of operations, and how one is run and stopped. To add one: a function OPERATION(NAME) in one of the
- * operations_*.c, declared in operation.h, and one line here. */
+ * The table of operations, and how one is run and stopped. To add one: a function OPERATION(NAME) in one of
+ * the operations_*.c, declared in operation.h, and one line here. */
 #include "cmd/operation.h"
 #include "util/cleanup.h"
 
@@ -24,13 +24,9 @@ static const struct operation operation_table[] = {
     {"retention.set", 0, operation_retention_set},
     {"retention.bypass", OPERATION_MOUNTED, operation_retention_bypass},
     {"legal-hold", 0, operation_legal_hold},
-    {"fsck", 0, operation_fsck},
-    {"scrub", 0, operation_scrub},
     {"gc", 0, operation_gc},
     {"compact", 0, operation_compact},
     {"compact.stop", OPERATION_MOUNTED, operation_compact_stop},
-    {"export", 0, operation_export},
-    {"import", 0, operation_import},
 };
 
 const struct operation *operation_find(const char *name)
@@ -91,6 +87,7 @@ int operation_run(const struct operation *op, struct operation_call *call)
     *at = run.next;
     pthread_mutex_unlock(&runs_lock);
     if (r == -ECANCELED && !*call->caller->reason.text)
-        reason_fail(&call->caller->reason, ECANCELED, "stopped before it was done; what it did so far stands");
+        reason_fail(&call->caller->reason, ECANCELED,
+                    "stopped before it was done; what it did so far stands");
     return r;
 }

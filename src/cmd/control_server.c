@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The daemon's side of the control socket: a thread that accepts and one for each connection. Anybody may connect (0666); each
- * request is judged by the engine as the peer's uid. A peer that goes away stops its long operation. */
+ * The daemon's side of the control socket: a thread that accepts and one for each connection. Anybody may
+ * connect (0666); each request is judged by the engine as the peer's uid. A peer that goes away stops its
+ * long operation. */
 #include "cmd/control.h"
 #include "cmd/control_wire.h"
 #include "util/cleanup.h"
@@ -54,8 +55,8 @@ static int server_progress(void *arg, const char *what, uint64_t done, uint64_t 
     struct connection *c = arg;
     if (server_stopping(c->server))
         return 1;
-    json_t *line = json_pack("{s:{s:s, s:I, s:I}}", "progress", "what", what, "done", (json_int_t)done, "total",
-                             (json_int_t)total);
+    json_t *line = json_pack("{s:{s:s, s:I, s:I}}", "progress", "what", what, "done", (json_int_t)done,
+                             "total", (json_int_t)total);
     int r = wire_write(c->socket, line, -1);
     json_decref(line);
     return r < 0;
@@ -67,17 +68,20 @@ static json_t *server_refusal(const struct caller *caller, int error)
     return json_pack("{s:b, s:i, s:s}", "ok", 0, "errno", -error, "error", text);
 }
 
-static int server_request(struct connection *c, const json_t *request, struct caller *caller, int fd, json_t **ret)
+static int server_request(struct connection *c, const json_t *request, struct caller *caller, int fd,
+                          json_t **ret)
 {
     int version = 0, in_mount = 0;
     const char *name = "";
     json_t *args = NULL;
-    if (json_unpack((json_t *)request, "{s:i, s:s, s:o, s?b}", "v", &version, "op", &name, "args", &args, "mount", &in_mount) < 0 ||
+    if (json_unpack((json_t *)request, "{s:i, s:s, s:o, s?b}", "v", &version, "op", &name, "args", &args,
+                    "mount", &in_mount) < 0 ||
         !json_is_object(args))
         return reason_fail(&caller->reason, EINVAL, "a request is {\"v\":1,\"op\":NAME,\"args\":{...}}");
     const struct operation *op = version == CONTROL_VERSION ? operation_find(name) : NULL;
     if (!op)
-        return reason_fail(&caller->reason, ENOSYS, "the daemon does not know `%s`; it is holdfs %s, the command may be another", name,
+        return reason_fail(&caller->reason, ENOSYS,
+                           "the daemon does not know `%s`; it is holdfs %s, the command may be another", name,
                            PACKAGE_VERSION);
     struct operation_call call = {
         .engine = c->server->engine,
@@ -96,24 +100,22 @@ static int server_request(struct connection *c, const json_t *request, struct ca
 /* Answers one request; false when the connection is to end. */
 static bool server_serve(struct connection *c, struct wire *wire)
 {
-    const struct ucred *peer = &c->peer;
     json_t *request = NULL, *answer = NULL;
     CLEANUP_FD int fd = -1;
-    int r = wire_read(wire, c->socket, &request, &fd);
-    if (r == 0 || (r < 0 && r != -EBADMSG) || server_stopping(c->server))
+    int got = wire_read(wire, c->socket, &request, &fd);
+    if (got == 0 || (got < 0 && got != -EBADMSG) || server_stopping(c->server))
         return false;
     struct caller caller;
-    engine_caller_init(c->server->engine, &caller, peer->uid, peer->gid, peer->pid, "command");
-    if (r < 0)
-        reason_fail(&caller.reason, EINVAL, "a request is one line of JSON, at most %d bytes", CONTROL_LINE_BYTES);
-    else
-        r = server_request(c, request, &caller, fd, &answer);
+    engine_caller_init(c->server->engine, &caller, c->peer.uid, c->peer.gid, c->peer.pid, "command");
+    int r = got > 0 ? server_request(c, request, &caller, fd, &answer)
+                    : reason_fail(&caller.reason, EINVAL, "a request is one line of JSON, at most %d bytes",
+                                  CONTROL_LINE_BYTES);
     if (r < 0)
         answer = server_refusal(&caller, r);
-    bool go_on = answer && r != -EBADMSG && wire_write(c->socket, answer, -1) == 0;
+    int sent = wire_write(c->socket, answer, -1);
     json_decref(answer);
     json_decref(request);
-    return go_on;
+    return got > 0 && sent == 0;
 }
 
 static void *server_connection(void *arg)
@@ -157,6 +159,16 @@ static struct connection *server_place(struct control_server *s, int socket)
     return place;
 }
 
+/* All places are taken: by this uid, or by all. */
+static void server_turn_away(int socket)
+{
+    json_t *answer = json_pack("{s:b, s:i, s:s}", "ok", 0, "errno", EAGAIN, "error",
+                               "too many commands talk to the daemon at once; try again in a moment");
+    wire_write(socket, answer, -1); /* fits the empty buffer of a new socket: does not block */
+    json_decref(answer);
+    close(socket);
+}
+
 static void server_accept(struct control_server *s)
 {
     int socket = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -168,7 +180,7 @@ static void server_accept(struct control_server *s)
     struct connection *c = server_place(s, socket);
     pthread_t thread;
     if (!c) {
-        close(socket);
+        server_turn_away(socket);
     } else if (pthread_create(&thread, NULL, server_connection, c) != 0) {
         LOCK_SCOPE(&s->lock);
         close(socket);
@@ -206,8 +218,8 @@ static int server_listen(struct control_server *s, const char *store)
     s->stop_event = eventfd(0, EFD_CLOEXEC);
     if (s->listener < 0 || s->stop_event < 0)
         return -errno;
-    if (bind(s->listener, (const struct sockaddr *)&address, sizeof address) < 0 || chmod(s->socket_path, 0666) < 0 ||
-        listen(s->listener, CONTROL_CONNECTIONS) < 0)
+    if (bind(s->listener, (const struct sockaddr *)&address, sizeof address) < 0 ||
+        chmod(s->socket_path, 0666) < 0 || listen(s->listener, CONTROL_CONNECTIONS) < 0)
         return -errno;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Lines of JSON over the control socket; see control_wire.h. What comes in is outside input: bounded and checked here. */
+ * Lines of JSON over the control socket; see control_wire.h. What comes in is outside input: bounded and
+ * checked here. */
 #include "cmd/control_wire.h"
 #include "cmd/control.h"
 #include "util/cleanup.h"
@@ -40,7 +41,8 @@ static ssize_t wire_send(int socket, const char *text, size_t len, int fd)
         message.msg_control = control.space;
         message.msg_controllen = sizeof control.space;
         struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-        *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        *c = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(c), &fd, sizeof fd);
     }
     return sendmsg(socket, &message, MSG_NOSIGNAL);
@@ -73,8 +75,10 @@ static ssize_t wire_receive(struct wire *w, int socket, int *ret_fd)
     } control;
     char buf[16384];
     struct iovec part = {buf, sizeof buf};
-    struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof control.space};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
     ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EINTR ? wire_receive(w, socket, ret_fd) : -errno;

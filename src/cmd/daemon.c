@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Becoming a daemon; see daemon.h. systemd's notify protocol is one datagram, so no library is needed for it. */
+ * Becoming a daemon; see daemon.h. systemd's notify protocol is one datagram, so no library is needed for it.
+ */
 #include "cmd/daemon.h"
 #include "cmd/command.h"
 #include "util/cleanup.h"

@@ -14,7 +14,8 @@ static const struct command debug_object = {
     .name = "debug object",
     .operands = "PATH",
     .summary = "show versions, extents, frames and keys",
-    .text = "Shows each version of a key with its extents, frames, segments and the ids of its keys, as JSON.",
+    .text =
+        "Shows each version of a key with its extents, frames, segments and the ids of its keys, as JSON.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
@@ -29,7 +30,8 @@ const struct command command_debug = {
     .name = "debug",
     .operands = "",
     .summary = "look inside a store",
-    .text = "Looks inside a store, for those who work on it. What it prints may change from release to release.",
+    .text =
+        "Looks inside a store, for those who work on it. What it prints may change from release to release.",
     .examples = {{"holdfs debug object /mnt/hold/docs/plan.txt", ""},
                  {"holdfs --debug fuse,engine mount -f /srv/store /mnt/hold", ""}},
     .verbs = debug_verbs,

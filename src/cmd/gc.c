@@ -14,10 +14,12 @@ const struct command command_gc = {
     .name = "gc",
     .operands = "STORE|MNT",
     .summary = "drop what nothing refers to",
-    .text = "Drops segments and rows that nothing refers to. What a version needs, locked or not, is never dropped.",
+    .text = "Drops segments and rows that nothing refers to. What a version needs, locked or not, is never "
+            "dropped.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
-    .examples = {{"holdfs gc /mnt/hold", "Of a mount"}, {"holdfs gc --json /srv/store", "Of a store that is not mounted"}},
+    .examples = {{"holdfs gc /mnt/hold", "Of a mount"},
+                 {"holdfs gc --json /srv/store", "Of a store that is not mounted"}},
     .run = gc_run,
 };

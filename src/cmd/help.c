@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * --help of every command and the commands' part of the manual page, from the same tables. A help fits a screen of 24
- * lines of 80 columns and ends with two examples. */
+ * --help of every command and the commands' part of the manual page, from the same tables. A help fits a
+ * screen of 24 lines of 80 columns and ends with two examples. */
 #include "cmd/help.h"
 #include "cmd/secrets.h"
 
@@ -30,13 +30,15 @@ static void help_wrap(FILE *f, const char *text, int indent, int column)
 
 static void help_usage_line(FILE *f, const char *before, const struct command *c)
 {
-    fprintf(f, "%sholdfs %s%s%s%s\n", before, c->name, c->options ? " [OPTION]..." : "", *c->operands ? " " : "", c->operands);
+    fprintf(f, "%sholdfs %s%s%s%s\n", before, c->name, c->options ? " [OPTION]..." : "",
+            *c->operands ? " " : "", c->operands);
 }
 
 static void help_option(FILE *f, const struct option *o)
 {
     char head[80];
-    int n = snprintf(head, sizeof head, "  %s%s%s%s", o->name[1] ? "--" : "-", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    int n = snprintf(head, sizeof head, "  %s%s%s%s", o->name[1] ? "--" : "-", o->name, o->arg ? " " : "",
+                     o->arg ? o->arg : "");
     fputs(head, f);
     if (n >= HELP_INDENT) {
         fputc('\n', f);

@@ -9,7 +9,7 @@
 
 void help_overview(FILE *f);
 void help_command(FILE *f, const struct command *command);
-void help_manual(FILE *f); /* roff: between the two marks in doc/holdfs.1 */
+void help_manual(FILE *f);                        /* roff: between the two marks in doc/holdfs.1 */
 void help_manual_text(FILE *f, const char *text); /* escaped for roff */
 void help_completion_bash(FILE *f);
 void help_completion_zsh(FILE *f);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * holdfs init: makes a store and says what its owner must know: the clock, the recovery code (this once), the next command. */
+ * holdfs init: makes a store and says what its owner must know: the clock, the recovery code (this once), the
+ * next command. */
 #include "cmd/command.h"
 #include "cmd/secrets.h"
 #include "engine/engine.h"
@@ -38,30 +39,33 @@ static void init_authorities(const struct invocation *inv, const char *list[AUTH
     list[n] = NULL;
 }
 
-static void init_report(const struct invocation *inv, const char *dir, const struct store_conf *conf, const char *recovery)
+static void init_report(const struct invocation *inv, const char *dir, const struct store_conf *conf,
+                        const char *recovery)
 {
     char id[37], clock[40];
     uuid_format(conf->store_id, id);
     timeform_format_ms(conf->created_s * 1000, clock);
     if (inv->json) {
-        json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "store", dir, "store_id", id, "account_id",
-                                conf->account_id, "region", conf->region, "clock", clock, "retention_clock",
-                                conf->retention_clock, "recovery_code", recovery);
+        json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "store", dir, "store_id", id,
+                                "account_id", conf->account_id, "region", conf->region, "clock", clock,
+                                "retention_clock", conf->retention_clock, "recovery_code", recovery);
         json_dumpf(doc, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(doc);
         return;
     }
-    printf("store      %s\nid         %s\naccount    %s\nregion     %s\nclock      %s (%s)\n", dir, id, conf->account_id,
-           conf->region, clock, conf->retention_clock);
+    printf("store      %s\nid         %s\naccount    %s\nregion     %s\nclock      %s (%s)\n", dir, id,
+           conf->account_id, conf->region, clock, conf->retention_clock);
     if (recovery)
-        printf("\nRecovery code, shown this once. It opens the store when the passphrase is lost; keep it elsewhere:\n\n"
+        printf("\nRecovery code, shown this once. It opens the store when the passphrase is lost; keep it "
+               "elsewhere:\n\n"
                "  %s\n",
                recovery);
     printf("\nNext:\n  holdfs mount %s MOUNTPOINT\n", dir);
 }
 
-static int init_store(const struct invocation *inv, struct engine_init_params *p, const struct secret_source *source)
+static int init_store(const struct invocation *inv, struct engine_init_params *p,
+                      const struct secret_source *source)
 {
     struct reason reason = {0};
     struct unlock unlock = {0};
@@ -69,7 +73,8 @@ static int init_store(const struct invocation *inv, struct engine_init_params *p
     if (r < 0)
         return command_refuse_reason(&reason, r, "reading the secret");
     if (unlock.kind == SLOT_PASSPHRASE && secret_len(unlock.secret) < LIMIT_PASSPHRASE_SHORT_BYTES)
-        fprintf(stderr, "holdfs: the passphrase is shorter than %d bytes; whoever copies the store may guess it\n",
+        fprintf(stderr,
+                "holdfs: the passphrase is shorter than %d bytes; whoever copies the store may guess it\n",
                 LIMIT_PASSPHRASE_SHORT_BYTES);
     p->unlock = &unlock;
 
@@ -115,7 +120,8 @@ static int init_run(const struct invocation *inv)
     if (init_scrypt_log_n(inv, &p.scrypt_log_n, &reason) < 0 || secret_source_of(inv, &source, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
     if (source.kind == SLOT_RECOVERY)
-        return command_usage(inv, "a new store has no recovery code yet; give a passphrase, a key file or a credential");
+        return command_usage(
+            inv, "a new store has no recovery code yet; give a passphrase, a key file or a credential");
     if (!strcmp(p.retention_clock, "attested") != (p.time_authorities != NULL))
         return command_usage(inv, "--time-authority and --retention-clock attested belong together");
     return init_store(inv, &p, &source);
@@ -139,13 +145,15 @@ const struct command command_init = {
     .name = "init",
     .operands = "STORE",
     .summary = "make a store",
-    .text = "Makes a store in an empty or missing directory, and prints the recovery code once. Whoever runs it, and "
+    .text = "Makes a store in an empty or missing directory, and prints the recovery code once. Whoever runs "
+            "it, and "
             "root, own the first account.",
     .options = init_options,
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
     .examples = {{"holdfs init /srv/store", "Make a store; asks for a passphrase twice"},
-                 {"holdfs init --key-file /root/store.key /srv/store", "With a key file instead of a passphrase"}},
+                 {"holdfs init --key-file /root/store.key /srv/store",
+                  "With a key file instead of a passphrase"}},
     .run = init_run,
 };

@@ -31,7 +31,8 @@ static const struct command hold_on = {
     .name = "legal-hold on",
     .operands = "PATH",
     .summary = "keep a version until the hold is taken off",
-    .text = "Keeps the latest version of a file (or the one named) until the hold is taken off, whatever its retention.",
+    .text = "Keeps the latest version of a file (or the one named) until the hold is taken off, whatever its "
+            "retention.",
     .options = hold_options,
     .flags = COMMAND_SECRETS,
     .min_operands = 1,
@@ -61,7 +62,9 @@ const struct command command_legal_hold = {
     .name = "legal-hold",
     .operands = "",
     .summary = "put a legal hold on a version, or take it off",
-    .text = "A version under legal hold cannot be removed or changed by anybody. The attribute user.s3.legal-hold does the same.",
-    .examples = {{"holdfs legal-hold on /mnt/hold/docs/plan.txt", ""}, {"holdfs legal-hold off /mnt/hold/docs/plan.txt", ""}},
+    .text = "A version under legal hold cannot be removed or changed by anybody. The attribute "
+            "user.s3.legal-hold does the same.",
+    .examples = {{"holdfs legal-hold on /mnt/hold/docs/plan.txt", ""},
+                 {"holdfs legal-hold off /mnt/hold/docs/plan.txt", ""}},
     .verbs = hold_verbs,
 };

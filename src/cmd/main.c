@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The program: finds the command that was named and runs it. Everything else stands in the commands' own files. */
+ * The program: finds the command that was named and runs it. Everything else stands in the commands' own
+ * files. */
 #include "cmd/command.h"
 #include "cmd/help.h"
 #include "cmd/mount.h"
@@ -40,7 +41,7 @@ int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
     if (mount_is_helper(argv[0]))
-        return mount_helper(argc - 1, argv + 1);
+        return mount_helper(argc - 1, argv + 1, false);
 
     int status = main_leading_options(&argc, &argv);
     if (status != EXIT_DONE)
@@ -55,7 +56,7 @@ int main(int argc, char **argv)
         return command_run(command, argc - 1 - skip, argv + 1 + skip);
     /* mount.fuse3 -t fuse.holdfs runs `holdfs STORE MNT -o OPTIONS` */
     if (argc >= 3 && strchr(argv[1], '/'))
-        return mount_helper(argc - 1, argv + 1);
+        return mount_helper(argc - 1, argv + 1, true);
     fprintf(stderr, "holdfs: `%s` is not a command; `holdfs help` lists them\n", argv[1]);
     return EXIT_USAGE;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * holdfs mount and mount.fuse.holdfs: open the store, show it, answer commands, until it is unmounted or told to end. */
+ * holdfs mount and mount.fuse.holdfs: open the store, show it, answer commands, until it is unmounted or told
+ * to end. */
 #include "cmd/mount.h"
 #include "cmd/control.h"
 #include "cmd/daemon.h"
@@ -24,7 +25,8 @@ struct mount_work {
     struct control_server *control;
 };
 
-/* Segments and handles may need many descriptors; the soft limit is low for the sake of select(2), which is not used. */
+/* Segments and handles may need many descriptors; the soft limit is low for the sake of select(2), which is
+ * not used. */
 static void mount_raise_limits(void)
 {
     struct rlimit limit;
@@ -41,13 +43,16 @@ static void mount_ready(void *arg)
     log_notice("%s is mounted at %s", work->store, work->mountpoint);
 }
 
-static int mount_paths(struct mount_work *work, const char *store, const char *mountpoint, struct reason *reason)
+static int mount_paths(struct mount_work *work, const char *store, const char *mountpoint,
+                       struct reason *reason)
 {
     struct store_conf conf;
     if (!realpath(store, work->store))
-        return reason_fail(reason, errno, "the store %s: %s; `holdfs init` makes one", store, strerror(errno));
+        return reason_fail(reason, errno, "the store %s: %s; `holdfs init` makes one", store,
+                           strerror(errno));
     if (!realpath(mountpoint, work->mountpoint))
-        return reason_fail(reason, errno, "the mount point %s: %s; make it with mkdir", mountpoint, strerror(errno));
+        return reason_fail(reason, errno, "the mount point %s: %s; make it with mkdir", mountpoint,
+                           strerror(errno));
     return store_conf_read(work->store, &conf, reason);
 }
 
@@ -105,7 +110,8 @@ static void mount_finish(struct mount_work *work)
     daemon_hide_memory(false);
 }
 
-static int mount_serve(const char *store, const char *mountpoint, struct mount_options *options, bool foreground)
+static int mount_serve(const char *store, const char *mountpoint, struct mount_options *options,
+                       bool foreground)
 {
     struct mount_work work = {.options = options};
     struct reason reason = {0};
@@ -133,7 +139,8 @@ static int mount_serve(const char *store, const char *mountpoint, struct mount_o
         log_error("%s: the connection to the kernel broke: %s", work.mountpoint, strerror(-r));
     else
         log_notice("%s is unmounted", work.mountpoint);
-    daemon_failed(&work.daemon, EXIT_REFUSED); /* unmounted before it was ever ready; else nobody waits any more */
+    daemon_failed(&work.daemon,
+                  EXIT_REFUSED); /* unmounted before it was ever ready; else nobody waits any more */
     return r < 0 ? EXIT_REFUSED : EXIT_DONE;
 }
 
@@ -151,7 +158,8 @@ static int mount_run(const struct invocation *inv)
             return command_usage(inv, "%s", reason.text);
     if (mount_options_check(&options, &reason) < 0 || secret_source_of(inv, &secret, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
-    bool by_option = secret.chosen && (secret.kind != SLOT_PASSPHRASE || invocation_has(inv, "passphrase-file"));
+    bool by_option =
+        secret.chosen && (secret.kind != SLOT_PASSPHRASE || invocation_has(inv, "passphrase-file"));
     if (by_option && options.secret.chosen)
         return command_usage(inv, "a secret is named both by -o and by an option");
     if (by_option)
@@ -169,14 +177,16 @@ const struct command command_mount = {
     .name = "mount",
     .operands = "STORE MNT",
     .summary = "show a store as a filesystem",
-    .text = "Shows the store's buckets at the directory MNT and returns when it is usable. Unmount with umount or "
+    .text = "Shows the store's buckets at the directory MNT and returns when it is usable. Unmount with "
+            "umount or "
             "fusermount3 -u. Options most used: ro, allow_other, bucket=NAME, passphrase-file=F, sync=close.",
     .options = mount_command_options,
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 2,
     .examples = {{"holdfs mount /srv/store /mnt/hold", "Mount, asking for the passphrase"},
-                 {"holdfs mount -o ro,bucket=photos,key-file=/root/k /srv/store /mnt/p", "One bucket, for reading"}},
+                 {"holdfs mount -o ro,bucket=photos,key-file=/root/k /srv/store /mnt/p",
+                  "One bucket, for reading"}},
     .run = mount_run,
 };
 
@@ -186,7 +196,8 @@ bool mount_is_helper(const char *argv0)
 {
     const char *name = argv0 ? strrchr(argv0, '/') : NULL;
     name = name ? name + 1 : argv0 ? argv0 : "";
-    return !strcmp(name, "mount.fuse.holdfs") || !strcmp(name, "mount.holdfs") || !strcmp(name, "mount.fuse3.holdfs");
+    return !strcmp(name, "mount.fuse.holdfs") || !strcmp(name, "mount.holdfs") ||
+           !strcmp(name, "mount.fuse3.holdfs");
 }
 
 struct helper_line {
@@ -225,7 +236,7 @@ static void helper_read(int argc, char **argv, struct helper_line *line)
     }
 }
 
-int mount_helper(int argc, char **argv)
+int mount_helper(int argc, char **argv, bool by_mount_fuse3)
 {
     CLEANUP(mount_options_done) struct mount_options options;
     struct helper_line line = {0};
@@ -233,7 +244,8 @@ int mount_helper(int argc, char **argv)
     mount_options_init(&options);
     helper_read(argc, argv, &line);
     if (line.bad || !line.mountpoint) {
-        fputs("usage: mount -t fuse.holdfs [-o OPTIONS] STORE MOUNTPOINT; see mount.fuse.holdfs(8)\n", stderr);
+        fputs("usage: mount -t fuse.holdfs [-o OPTIONS] STORE MOUNTPOINT; see mount.fuse.holdfs(8)\n",
+              stderr);
         return EXIT_DONE + 1;
     }
     int r = 0;
@@ -245,7 +257,10 @@ int mount_helper(int argc, char **argv)
         command_refuse("%s", reason.text);
         return EXIT_MOUNT_FAILED;
     }
+    options.fuse.suid &= !by_mount_fuse3;
+    options.fuse.dev &= !by_mount_fuse3;
     if (line.fake)
         return EXIT_DONE;
-    return mount_serve(line.store, line.mountpoint, &options, false) == EXIT_DONE ? EXIT_DONE : EXIT_MOUNT_FAILED;
+    return mount_serve(line.store, line.mountpoint, &options, false) == EXIT_DONE ? EXIT_DONE
+                                                                                  : EXIT_MOUNT_FAILED;
 }

@@ -11,8 +11,10 @@
 
 /* Whether the program was called as mount.fuse.holdfs or mount.holdfs. */
 bool mount_is_helper(const char *argv0);
-/* STORE MNT [-sfnv] [-N NS] [-t TYPE] [-o OPTIONS], as mount(8) and mount.fuse3 call it. Exits 32 on failure, as mount(8) has it. */
-int mount_helper(int argc, char **argv);
+/* STORE MNT [-sfnv] [-N NS] [-t TYPE] [-o OPTIONS], as mount(8) and mount.fuse3 call it. Exits 32 on failure,
+ * as mount(8) has it. `by_mount_fuse3`: called as `holdfs STORE MNT -o ...`; mount.fuse3 adds suid and dev by
+ * itself when root mounts, and they are not taken for what root said. */
+int mount_helper(int argc, char **argv, bool by_mount_fuse3);
 
 /* Everything -o says. The strings lie in `text`. */
 struct mount_options {
@@ -27,7 +29,8 @@ struct mount_options {
 
 void mount_options_init(struct mount_options *o);
 void mount_options_done(struct mount_options *o);
-/* Adds a list "ro,settle=5,...". A comma in a value is written `\,`. -EINVAL names an unknown option; `sloppy` passes over it. */
+/* Adds a list "ro,settle=5,...". A comma in a value is written `\,`. -EINVAL names an unknown option;
+ * `sloppy` passes over it. */
 int mount_options_add(struct mount_options *o, const char *list, bool sloppy, struct reason *reason);
 /* What follows from several options together. */
 int mount_options_check(struct mount_options *o, struct reason *reason);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The table of mount options and the reading of -o lists. mount.fuse.holdfs(8) is made from the same table. */
+ * The table of mount options and the reading of -o lists. mount.fuse.holdfs(8) is made from the same table.
+ */
 #include "cmd/mount.h"
 #include "cmd/help.h"
 #include "util/timeform.h"
@@ -12,7 +13,7 @@
 
 struct mount_option {
     const char *name;
-    const char *arg; /* NULL: a switch */
+    const char *arg;  /* NULL: a switch */
     const char *help; /* NULL: mount(8)'s or libfuse's, accepted for their sake */
     int (*apply)(struct mount_options *o, const char *value, struct reason *reason); /* NULL: nothing to do */
 };
@@ -22,7 +23,9 @@ struct mount_option {
 static int secret_set(struct mount_options *o, enum slot_kind kind, const char *from, struct reason *reason)
 {
     if (o->secret.chosen)
-        return reason_fail(reason, EINVAL, "one secret is enough: passphrase-file=, key-file= and credential= exclude each other");
+        return reason_fail(
+            reason, EINVAL,
+            "one secret is enough: passphrase-file=, key-file= and credential= exclude each other");
     o->secret = (struct secret_source){kind, from, true};
     return 0;
 }
@@ -66,7 +69,8 @@ static int set_bucket(struct mount_options *o, const char *value, struct reason 
 }
 
 /* One of two words; *ret whether it was the second. */
-static int choice_of(const char *option, const char *value, const char *no, const char *yes, bool *ret, struct reason *reason)
+static int choice_of(const char *option, const char *value, const char *no, const char *yes, bool *ret,
+                     struct reason *reason)
 {
     if (strcmp(value, no) != 0 && strcmp(value, yes) != 0)
         return reason_fail(reason, EINVAL, "%s= takes %s or %s", option, no, yes);
@@ -104,7 +108,8 @@ static int set_cache(struct mount_options *o, const char *value, struct reason *
     uint64_t n = strtoumax(value, &end, 10);
     const char *unit = *end ? strchr(units, *end) : NULL;
     uint64_t factor = unit ? UINT64_C(1024) << (10 * (unit - units)) : 1;
-    if (end == value || *value == '-' || errno || end[unit != NULL] || __builtin_mul_overflow(n, factor, &o->cache_bytes))
+    if (end == value || *value == '-' || errno || end[unit != NULL] ||
+        __builtin_mul_overflow(n, factor, &o->cache_bytes))
         return reason_fail(reason, EINVAL, "cache= takes a number of bytes, or one with K, M or G");
     return 0;
 }
@@ -119,13 +124,13 @@ static int set_max_idle_threads(struct mount_options *o, const char *value, stru
     return 0;
 }
 
-#define SWITCH(symbol, field, to)                                                             \
-    static int set_##symbol(struct mount_options *o, const char *value, struct reason *reason) \
-    {                                                                                         \
-        (void)value;                                                                          \
-        (void)reason;                                                                         \
-        o->field = to;                                                                        \
-        return 0;                                                                             \
+#define SWITCH(symbol, field, to)                                                                            \
+    static int set_##symbol(struct mount_options *o, const char *value, struct reason *reason)               \
+    {                                                                                                        \
+        (void)value;                                                                                         \
+        (void)reason;                                                                                        \
+        o->field = to;                                                                                       \
+        return 0;                                                                                            \
     }
 SWITCH(ro, fuse.ro, true)
 SWITCH(rw, fuse.ro, false)
@@ -137,6 +142,8 @@ SWITCH(suid, fuse.suid, true)
 SWITCH(nosuid, fuse.suid, false)
 SWITCH(dev, fuse.dev, true)
 SWITCH(nodev, fuse.dev, false)
+SWITCH(exec, fuse.noexec, false)
+SWITCH(noexec, fuse.noexec, true)
 SWITCH(sync_always, sync_close, true)
 
 /* ---- the table ---- */
@@ -146,14 +153,18 @@ static const struct mount_option option_table[] = {
     {"key-file", "F", "open the store with the key file F", set_key_file},
     {"credential", "NAME", "open the store with the systemd credential NAME of the service", set_credential},
     {"bucket", "NAME", "show this one bucket as the mount's root", set_bucket},
-    {"versions-name", "NAME", "the name of the hidden directories of versions; .versions if not given", set_versions_name},
+    {"versions-name", "NAME", "the name of the hidden directories of versions; .versions if not given",
+     set_versions_name},
     {"at-name", "NAME", "the name of the hidden directories of earlier times; .at if not given", set_at_name},
     {"new-bucket", "unversioned", "a bucket made by mkdir keeps no versions until told to", set_new_bucket},
     {"settle", "SECONDS", "settle time of new buckets, 0 to 86400", set_settle},
     {"sync", "close", "close(2) survives a power cut, not only fsync(2); slower", set_sync},
     {"cache", "BYTES", "memory for metadata pages; K, M, G are understood", set_cache},
-    {"list-xattrs", "all", "listxattr(2) names computed and lock attributes too; copies will then try to set them", set_list_xattrs},
-    {"allow_other", NULL, "let other users in, each judged as the principal the store has for the uid", set_allow_other},
+    {"list-xattrs", "all",
+     "listxattr(2) names computed and lock attributes too; copies will then try to set them",
+     set_list_xattrs},
+    {"allow_other", NULL, "let other users in, each judged as the principal the store has for the uid",
+     set_allow_other},
     {"allow_root", NULL, "let root in beside the user who mounts", set_allow_root},
     {"auto_unmount", NULL, "unmount when the daemon dies", set_auto_unmount},
     {"nonempty", NULL, "mount over a directory that is not empty", set_nonempty},
@@ -161,6 +172,7 @@ static const struct mount_option option_table[] = {
     {"ro", NULL, "change nothing, not even the store's own files", set_ro},
     {"suid", NULL, "honour setuid bits (root only; off if not given)", set_suid},
     {"dev", NULL, "honour device nodes (root only; off if not given)", set_dev},
+    {"noexec", NULL, "run no programs from the mount", set_noexec},
     {"rw", NULL, NULL, set_rw},
     {"nosuid", NULL, NULL, set_nosuid},
     {"nodev", NULL, NULL, set_nodev},
@@ -173,7 +185,7 @@ static const struct mount_option option_table[] = {
     {"norelatime", NULL, NULL, NULL},
     {"diratime", NULL, NULL, NULL},
     {"nodiratime", NULL, NULL, NULL},
-    {"exec", NULL, NULL, NULL},
+    {"exec", NULL, NULL, set_exec},
     {"defaults", NULL, NULL, NULL},
     {"auto", NULL, NULL, NULL},
     {"noauto", NULL, NULL, NULL},
@@ -189,7 +201,8 @@ static const struct mount_option option_table[] = {
     {"comment", "TEXT", NULL, NULL},
 };
 
-static const struct mount_option *mount_option_find(const char *name, size_t len, bool has_value, bool *ret_other_form)
+static const struct mount_option *mount_option_find(const char *name, size_t len, bool has_value,
+                                                    bool *ret_other_form)
 {
     *ret_other_form = false;
     for (size_t i = 0; i < sizeof option_table / sizeof option_table[0]; i++) {
@@ -214,10 +227,13 @@ static int mount_option_apply(struct mount_options *o, char *word, bool sloppy, 
     if (option)
         return option->apply ? option->apply(o, value, reason) : 0;
     if (other_form)
-        return reason_fail(reason, EINVAL, "the mount option `%.*s` takes %s value", (int)len, word, value ? "no" : "a");
+        return reason_fail(reason, EINVAL, "the mount option `%.*s` takes %s value", (int)len, word,
+                           value ? "no" : "a");
     if (sloppy)
         return 0;
-    return reason_fail(reason, EINVAL, "there is no mount option `%.*s`; mount.fuse.holdfs(8) lists those there are", (int)len, word);
+    return reason_fail(reason, EINVAL,
+                       "there is no mount option `%.*s`; mount.fuse.holdfs(8) lists those there are",
+                       (int)len, word);
 }
 
 void mount_options_init(struct mount_options *o)
@@ -248,7 +264,8 @@ static char *mount_options_keep(struct mount_options *o, const char *list)
     return copy;
 }
 
-/* Ends the word at the next comma that has no backslash before it, takes the backslashes out; returns where the next begins. */
+/* Ends the word at the next comma that has no backslash before it, takes the backslashes out; returns where
+ * the next begins. */
 static char *mount_options_word(char *word)
 {
     char *in = word, *out = word;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * What the operations of control_ops.c share: reading arguments, and turning a path into the engine's terms. */
+ * What the operations of control_ops.c share: reading arguments, and turning a path into the engine's terms.
+ */
 #ifndef HOLDFS_CMD_OPERATION_H
 #define HOLDFS_CMD_OPERATION_H
 
@@ -15,8 +16,8 @@ struct operation_path {
     uint64_t root_ino;
 };
 
-/* Of a path, which may lead into `.versions`, and args "version". -EINVAL when it names no bucket, -ENOENT for one that is not
- * there. */
+/* Of a path, which may lead into `.versions`, and args "version". -EINVAL when it names no bucket, -ENOENT
+ * for one that is not there. */
 int operation_path_read(struct operation_call *call, const char *path, struct operation_path *ret);
 /* The same for args "path". */
 int operation_path(struct operation_call *call, struct operation_path *ret);

@@ -21,7 +21,8 @@ int operation_known_caller(struct operation_call *call)
 {
     if (call->caller->principal.kind != PRINCIPAL_ANONYMOUS)
         return 0;
-    return reason_fail(&call->caller->reason, EACCES, "uid %u is nobody in this store; its owner or root may ask", call->caller->uid);
+    return reason_fail(&call->caller->reason, EACCES,
+                       "uid %u is nobody in this store; its owner or root may ask", call->caller->uid);
 }
 
 /* Takes the first segment of "bucket/key" off. */
@@ -32,7 +33,8 @@ static int path_split(struct operation_call *call, const char *path, struct oper
     size_t bucket_len = call->bucket ? strlen(in) : strcspn(path, "/");
     const char *key = call->bucket ? path : path + bucket_len + (path[bucket_len] == '/');
     if (bucket_len == 0)
-        return reason_fail(reason, EINVAL, "the path names no bucket; it is MOUNT/BUCKET/KEY or STORE/BUCKET/KEY");
+        return reason_fail(reason, EINVAL,
+                           "the path names no bucket; it is MOUNT/BUCKET/KEY or STORE/BUCKET/KEY");
     if (bucket_len >= sizeof ret->bucket)
         return reason_fail(reason, ENOENT, "there is no bucket `%.*s`", (int)bucket_len, in);
     if (strlen(key) >= sizeof ret->key)
@@ -51,8 +53,8 @@ static int path_version(struct operation_call *call, const char *version, struct
     return 0;
 }
 
-/* Where `.versions` stands in the key: dir/.versions/NAME/VERSION is the key dir/NAME and a version of it, when NAME has one of
- * that name, else dir/.versions/NAME the key dir/NAME. */
+/* Where `.versions` stands in the key: dir/.versions/NAME/VERSION is the key dir/NAME and a version of it,
+ * when NAME has one of that name, else dir/.versions/NAME the key dir/NAME. */
 static int path_through_versions(struct operation_call *call, struct operation_path *p)
 {
     char with_slash[sizeof p->key + 1] = "/";
@@ -84,8 +86,11 @@ int operation_path_read(struct operation_call *call, const char *path, struct op
     int r = path_split(call, path, ret);
     if (r < 0)
         return r;
-    if (engine_bucket_find(call->engine, ret->bucket, strlen(ret->bucket), &ret->bucket_id, &ret->root_ino) < 0)
-        return reason_fail(&call->caller->reason, ENOENT, "there is no bucket `%s`; `holdfs bucket list` shows those there are", ret->bucket);
+    if (engine_bucket_find(call->engine, ret->bucket, strlen(ret->bucket), &ret->bucket_id, &ret->root_ino) <
+        0)
+        return reason_fail(&call->caller->reason, ENOENT,
+                           "there is no bucket `%s`; `holdfs bucket list` shows those there are",
+                           ret->bucket);
     r = path_through_versions(call, ret);
     const char *version = operation_text(call, "version");
     return r < 0 || !version ? r : path_version(call, version, ret);
@@ -105,7 +110,8 @@ int operation_bucket_name(struct operation_call *call, char ret[LIMIT_BUCKET_NAM
     if (r < 0)
         return r;
     if (*p.key)
-        return reason_fail(&call->caller->reason, EINVAL, "a bucket's path is MOUNT/BUCKET or STORE/BUCKET; `%s` goes on below it", path);
+        return reason_fail(&call->caller->reason, EINVAL,
+                           "a bucket's path is MOUNT/BUCKET or STORE/BUCKET; `%s` goes on below it", path);
     memcpy(ret, p.bucket, sizeof p.bucket);
     return 0;
 }
@@ -124,7 +130,8 @@ static int target_live(struct operation_call *call, const struct operation_path 
     snprintf(path, sizeof path, "%s/%s", p->bucket, p->key);
     int r = engine_resolve(call->engine, call->caller, path, &ret->ino);
     if (r == -ENOENT)
-        reason_fail(&call->caller->reason, ENOENT, "%s is not there; `holdfs versions` shows what it was, if it was", path);
+        reason_fail(&call->caller->reason, ENOENT,
+                    "%s is not there; `holdfs versions` shows what it was, if it was", path);
     return r;
 }
 
@@ -136,7 +143,8 @@ int operation_target(struct operation_call *call, const struct operation_path *p
     struct engine_version version;
     int r = engine_version_find(call->engine, call->caller, &place, p->version, strlen(p->version), &version);
     if (r == -ENOENT)
-        reason_fail(&call->caller->reason, ENOENT, "%s/%s has no version `%s`; `holdfs versions` lists them", p->bucket, p->key, p->version);
+        reason_fail(&call->caller->reason, ENOENT, "%s/%s has no version `%s`; `holdfs versions` lists them",
+                    p->bucket, p->key, p->version);
     if (r < 0)
         return r;
     *ret = (struct engine_target){.bucket = place.bucket, .key = place.key, .seq = version.seq};

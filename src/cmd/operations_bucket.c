@@ -9,7 +9,9 @@ int operation_bucket_create(struct operation_call *call)
 {
     char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
     int r = operation_bucket_name(call, bucket);
-    return r < 0 ? r : engine_bucket_create(call->engine, call->caller, bucket, json_object_get(call->args, "options"));
+    return r < 0 ? r
+                 : engine_bucket_create(call->engine, call->caller, bucket,
+                                        json_object_get(call->args, "options"));
 }
 
 int operation_bucket_list(struct operation_call *call)
@@ -33,7 +35,8 @@ int operation_bucket_set(struct operation_call *call)
     if (r < 0)
         return r;
     if (!name || *p.key)
-        return reason_fail(&call->caller->reason, EINVAL, "settings belong to a bucket; give its path and NAME=VALUE");
+        return reason_fail(&call->caller->reason, EINVAL,
+                           "settings belong to a bucket; give its path and NAME=VALUE");
     char property[128];
     snprintf(property, sizeof property, "bucket.%s", name);
     struct engine_target target = {.ino = p.root_ino};
@@ -46,5 +49,6 @@ int operation_bucket_delete(struct operation_call *call)
 {
     char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
     int r = operation_bucket_name(call, bucket);
-    return r < 0 ? r : engine_bucket_delete(call->engine, call->caller, bucket, operation_flag(call, "force"));
+    return r < 0 ? r
+                 : engine_bucket_delete(call->engine, call->caller, bucket, operation_flag(call, "force"));
 }

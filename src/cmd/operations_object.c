@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Operations on one object or a tree of them: its history, its properties, its locks, its return to an earlier state. */
+ * Operations on one object or a tree of them: its history, its properties, its locks, its return to an
+ * earlier state. */
 #include "cmd/operation.h"
 #include "util/cleanup.h"
 #include "util/timeform.h"
@@ -24,10 +25,11 @@ static json_t *version_json(const struct engine_version *v)
     timeform_format_ns(v->publish_ns / 1000000000, (uint32_t)(v->publish_ns % 1000000000), published);
     timeform_format_ms(v->lock_until_ms, until);
     const char *mode = v->lock_mode < 3 ? modes[v->lock_mode] : NULL;
-    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:b, s:s*, s:s*, s:b, s:s, s:s}", "version_id", v->id, "name", v->name, "published",
-                     published, "size_bytes", (json_int_t)v->attr.size_bytes, "latest", v->latest, "delete_marker",
-                     (v->flags & VERSION_MARKER) != 0, "lock_mode", mode, "retain_until", mode ? until : NULL, "legal_hold",
-                     v->legal_hold == 2, "etag", v->etag, "made_by", v->made_by);
+    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:b, s:s*, s:s*, s:b, s:s, s:s}", "version_id", v->id, "name",
+                     v->name, "published", published, "size_bytes", (json_int_t)v->attr.size_bytes, "latest",
+                     v->latest, "delete_marker", (v->flags & VERSION_MARKER) != 0, "lock_mode", mode,
+                     "retain_until", mode ? until : NULL, "legal_hold", v->legal_hold == 2, "etag", v->etag,
+                     "made_by", v->made_by);
 }
 
 static int versions_collect(void *arg, const struct engine_version *v)
@@ -65,7 +67,8 @@ static int names_collect(void *arg, const struct engine_history_name *n)
 {
     struct names_answer *answer = arg;
     json_t *name = json_stringn(n->name, n->name_len);
-    json_array_append_new(answer->list, json_pack("{s:o, s:b, s:b}", "name", name, "versions", n->is_key, "below", n->is_dir));
+    json_array_append_new(
+        answer->list, json_pack("{s:o, s:b, s:b}", "name", name, "versions", n->is_key, "below", n->is_dir));
     bytes_clear(&answer->last);
     bytes_put(&answer->last, n->name, n->name_len);
     answer->count++;
@@ -81,8 +84,8 @@ static int names_below(struct operation_call *call, const struct engine_place *p
         bytes_clear(&last);
         bytes_put(&last, answer.last.data, answer.last.len);
         answer.count = 0;
-        r = engine_history_names(call->engine, call->caller, place, (const char *)last.data, last.len, VERSIONS_AT_ONCE,
-                                 names_collect, &answer);
+        r = engine_history_names(call->engine, call->caller, place, (const char *)last.data, last.len,
+                                 VERSIONS_AT_ONCE, names_collect, &answer);
         if (r >= 0 && call->progress.fn(call->progress.arg, "names", json_array_size(list), 0) != 0)
             r = -ECANCELED;
     } while (r >= 0 && answer.count == VERSIONS_AT_ONCE);
@@ -106,7 +109,8 @@ int operation_versions(struct operation_call *call)
     if (r == -ENOENT && json_array_size(versions) > 0)
         r = 0;
     if (r == 0 && *p.key && json_array_size(versions) == 0 && json_array_size(names) == 0)
-        r = reason_fail(&call->caller->reason, ENOENT, "%s/%s has no history: nothing of that name was ever closed here", p.bucket, p.key);
+        r = reason_fail(&call->caller->reason, ENOENT,
+                        "%s/%s has no history: nothing of that name was ever closed here", p.bucket, p.key);
     call->result = json_pack("{s:o, s:o}", "versions", versions, "names", names);
     if (r < 0) {
         json_decref(call->result);
@@ -199,7 +203,8 @@ int operation_restore(struct operation_call *call)
     if (r < 0)
         return r;
     if (json_unpack((json_t *)call->args, "{s:[I,I]}", "at", &sec, &nsec) < 0 || nsec < 0 || nsec > 999999999)
-        return reason_fail(&call->caller->reason, EINVAL, "restore needs a time to go back to: \"at\":[seconds,nanoseconds]");
+        return reason_fail(&call->caller->reason, EINVAL,
+                           "restore needs a time to go back to: \"at\":[seconds,nanoseconds]");
     struct engine_restore_params params = {
         .at = {sec, (uint32_t)nsec},
         .dry_run = operation_flag(call, "dry_run"),
@@ -207,7 +212,8 @@ int operation_restore(struct operation_call *call)
         .only_deletes = operation_flag(call, "only_deletes"),
         .by = operation_text(call, "by"),
     };
-    return engine_restore(call->engine, call->caller, places.list, places.count, &params, call->progress, &call->result);
+    return engine_restore(call->engine, call->caller, places.list, places.count, &params, call->progress,
+                          &call->result);
 }
 
 /* ---- locks ---- */
@@ -226,7 +232,8 @@ static int object_property_set(struct operation_call *call, const char *name, co
     return engine_property_set(call->engine, call->caller, &target, name, value, strlen(value), 0);
 }
 
-/* args "value": "COMPLIANCE 2027-01-01"; without it the retention is removed. "bypass" arms the bypass for this once. */
+/* args "value": "COMPLIANCE 2027-01-01"; without it the retention is removed. "bypass" arms the bypass for
+ * this once. */
 int operation_retention_set(struct operation_call *call)
 {
     int r = 0;

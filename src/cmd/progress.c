@@ -17,7 +17,8 @@ void progress_begin(struct progress *p)
 void progress_show(struct progress *p, const char *what, uint64_t done, uint64_t total)
 {
     int64_t now = clock_mono_ns();
-    if (now - p->started_ns < PROGRESS_WAIT_NS || now - p->shown_ns < PROGRESS_EVERY_NS || !isatty(STDERR_FILENO))
+    if (now - p->started_ns < PROGRESS_WAIT_NS || now - p->shown_ns < PROGRESS_EVERY_NS ||
+        !isatty(STDERR_FILENO))
         return;
     p->shown_ns = now;
     p->visible = true;

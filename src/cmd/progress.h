@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The progress line of a long command: done, total, rate, time left; on a terminal, once it takes longer than a second. */
+ * The progress line of a long command: done, total, rate, time left; on a terminal, once it takes longer than
+ * a second. */
 #ifndef HOLDFS_CMD_PROGRESS_H
 #define HOLDFS_CMD_PROGRESS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Shows a JSON answer to a person; see render.h. A member whose name ends in `_bytes` is shown with a unit. Names in an answer come
- * from outside: control characters are shown as '?'. */
+ * Shows a JSON answer to a person; see render.h. Sizes are shown with a unit.
+ * Names in an answer come from outside: control characters are shown as '?'. */
 #include "cmd/render.h"
 #include "cmd/command.h"
 
@@ -44,6 +44,17 @@ static bool name_ends(const char *name, const char *end)
     return n >= m && !strcmp(name + n - m, end);
 }
 
+/* Sizes, by the names they have in answers. */
+static bool is_size(const char *name)
+{
+    static const char *const sizes[] = {"logical",     "stored",   "free_to_go", "size",
+                                        "size-stored", "segments", "metadata",   "free"};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (!strcmp(name, sizes[i]))
+            return true;
+    return name_ends(name, "_bytes");
+}
+
 /* A scalar as text; "" for null and what is no scalar. */
 static void render_scalar(const char *name, const json_t *value, char out[RENDER_TEXT_BYTES])
 {
@@ -51,7 +62,7 @@ static void render_scalar(const char *name, const json_t *value, char out[RENDER
     out[0] = 0;
     if (json_is_string(value))
         snprintf(out, RENDER_TEXT_BYTES, "%s", json_string_value(value));
-    else if (json_is_integer(value) && name_ends(name, "_bytes") && json_integer_value(value) >= 0)
+    else if (json_is_integer(value) && is_size(name) && json_integer_value(value) >= 0)
         snprintf(out, RENDER_TEXT_BYTES, "%s", render_bytes((uint64_t)json_integer_value(value), number));
     else if (json_is_integer(value))
         snprintf(out, RENDER_TEXT_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
@@ -75,8 +86,8 @@ static int fields_width(const json_t *object)
     int width = 0;
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)object, name, value)
-        width = (int)strlen(name) > width ? (int)strlen(name) : width;
+    json_object_foreach((json_t *)object, name, value) width =
+        (int)strlen(name) > width ? (int)strlen(name) : width;
     return width;
 }
 
@@ -87,9 +98,9 @@ static void render_whole_table(const json_t *list)
     size_t n = 0;
     const char *name;
     json_t *value;
-    json_object_foreach(json_array_get(list, 0), name, value)
-        if (n < RENDER_COLUMNS_MAX && !json_is_object(value) && !json_is_array(value))
-            columns[n++] = (struct render_column){name, name};
+    json_object_foreach(json_array_get(list, 0), name,
+                        value) if (n < RENDER_COLUMNS_MAX && !json_is_object(value) && !json_is_array(value))
+        columns[n++] = (struct render_column){name, name};
     render_table(list, columns);
 }
 
@@ -111,7 +122,8 @@ static void render_fields_at(const json_t *object, int indent)
     json_t *value;
     json_object_foreach((json_t *)object, name, value)
     {
-        if (json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0))
+        if (json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
+            (json_is_array(value) && json_array_size(value) == 0))
             continue;
         printf("%*s%-*s", indent, "", json_is_object(value) || is_table(value) ? 0 : width + 2, name);
         if (json_is_object(value)) {
@@ -162,20 +174,20 @@ void render_table(const json_t *list, const struct render_column *columns)
     json_t *row;
     for (; n < RENDER_COLUMNS_MAX && columns[n].title && *columns[n].title; n++)
         width[n] = text_columns(columns[n].title);
-    json_array_foreach((json_t *)list, i, row)
-        for (size_t c = 0; c < n; c++) {
-            const json_t *value = json_object_get(row, columns[c].member);
-            render_scalar(columns[c].member, value, text);
-            number[c] |= json_is_number(value);
-            width[c] = text_columns(text) > width[c] ? text_columns(text) : width[c];
-        }
+    json_array_foreach((json_t *)list, i, row) for (size_t c = 0; c < n; c++)
+    {
+        const json_t *value = json_object_get(row, columns[c].member);
+        render_scalar(columns[c].member, value, text);
+        number[c] |= json_is_number(value);
+        width[c] = text_columns(text) > width[c] ? text_columns(text) : width[c];
+    }
     for (size_t c = 0; c < n; c++)
         render_cell(columns[c].title, width[c], number[c], c + 1 == n);
-    json_array_foreach((json_t *)list, i, row)
-        for (size_t c = 0; c < n; c++) {
-            render_scalar(columns[c].member, json_object_get(row, columns[c].member), text);
-            render_cell(text, width[c], number[c], c + 1 == n);
-        }
+    json_array_foreach((json_t *)list, i, row) for (size_t c = 0; c < n; c++)
+    {
+        render_scalar(columns[c].member, json_object_get(row, columns[c].member), text);
+        render_cell(text, width[c], number[c], c + 1 == n);
+    }
 }
 
 void render_json(const json_t *value)

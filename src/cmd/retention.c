@@ -19,7 +19,8 @@ static int retention_set_run(const struct invocation *inv)
     if (until && strcasecmp(mode, "COMPLIANCE") != 0 && strcasecmp(mode, "GOVERNANCE") != 0)
         return command_usage(inv, "the mode is COMPLIANCE or GOVERNANCE, not `%s`", mode);
     if (until && timeform_lock_value(until, &ms, &relative) < 0)
-        return command_usage(inv, "`%s` is no date; it is 2027-01-01, 2027-01-01T00:00:00Z or a length such as +30d", until);
+        return command_usage(
+            inv, "`%s` is no date; it is 2027-01-01, 2027-01-01T00:00:00Z or a length such as +30d", until);
     json_t *args = json_pack("{s:b}", "bypass", invocation_has(inv, "bypass-governance-retention"));
     if (until) {
         snprintf(value, sizeof value, "%s %s", mode, until);
@@ -65,15 +66,18 @@ static const struct option bypass_options[] = {
 
 static const struct command retention_set = {
     .name = "retention set",
-    .operands = "PATH (COMPLIANCE|GOVERNANCE UNTIL | none)",
+    .operands = "PATH MODE [UNTIL]",
     .summary = "lock a version until a date",
-    .text = "Locks the latest version of a file, or the one named, until UNTIL: a date, or a length such as +30d. Nobody shortens "
-            "COMPLIANCE; GOVERNANCE yields to a bypass with permission. The bucket must have object lock.",
+    .text =
+        "Locks the latest version of a file, or the one named, until a date or for a length such as +30d. "
+        "MODE is COMPLIANCE, which nobody shortens, "
+        "GOVERNANCE, which yields to a bypass with permission, or none. The bucket must have object lock.",
     .options = set_options,
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 3,
-    .examples = {{"holdfs retention set /mnt/hold/vault/a.pdf COMPLIANCE 2034-01-01", "Until a date, for everybody"},
+    .examples = {{"holdfs retention set /mnt/hold/vault/a.pdf COMPLIANCE 2034-01-01",
+                  "Until a date, for everybody"},
                  {"holdfs retention set /mnt/hold/vault/a.pdf GOVERNANCE +30d", "For thirty days"}},
     .run = retention_set_run,
 };
@@ -82,8 +86,10 @@ static const struct command retention_bypass = {
     .name = "retention bypass",
     .operands = "PATH",
     .summary = "let governance locks be lifted for a moment",
-    .text = "Lets the caller's next operation on this version within 60 s pass a GOVERNANCE lock; on a directory everything below it "
-            "for the time of --for. Needs s3:BypassGovernanceRetention and a mounted store. COMPLIANCE and holds stay.",
+    .text = "Lets the caller's next operation on this version within 60 s pass a GOVERNANCE lock; on a "
+            "directory everything below it "
+            "for the time of --for. Needs s3:BypassGovernanceRetention and a mounted store. COMPLIANCE and "
+            "holds stay.",
     .options = bypass_options,
     .flags = COMMAND_SECRETS,
     .min_operands = 1,
@@ -99,7 +105,8 @@ const struct command command_retention = {
     .name = "retention",
     .operands = "",
     .summary = "lock a version until a date",
-    .text = "A locked version cannot be changed or removed before its date, by this or any other way through holdfs. The attributes "
+    .text = "A locked version cannot be changed or removed before its date, by this or any other way through "
+            "holdfs. The attributes "
             "user.s3.retention and user.s3.bypass-governance-retention do the same.",
     .examples = {{"holdfs retention set /mnt/hold/vault/a.pdf COMPLIANCE 2034-01-01", ""},
                  {"holdfs retention bypass --for 120 /mnt/hold/vault/old", ""}},

@@ -13,14 +13,17 @@ const struct option secret_options[] = {
     {0},
 };
 
-const char secret_help[] = "Secret: asked for, or --passphrase-file F (- = stdin), --key-file F, --credential NAME, "
-                           "--recovery, or $HOLDFS_PASSPHRASE_FILE.";
+const char secret_help[] =
+    "Secret: asked for, or --passphrase-file F (- = stdin), --key-file F, --credential NAME, "
+    "--recovery, or $HOLDFS_PASSPHRASE_FILE.";
 
-const char secret_text[] =
-    "A command that opens a store asks for its passphrase on the terminal unless one of these options, or the "
-    "environment variable HOLDFS_PASSPHRASE_FILE (the name of a file), says where to find a secret. A secret itself never "
-    "stands in an argument or in the environment. A command that finds the store open talks to the daemon that has it "
-    "and needs no secret.";
+const char secret_text[] = "A command that opens a store asks for its passphrase on the terminal unless one "
+                           "of these options, or the "
+                           "environment variable HOLDFS_PASSPHRASE_FILE (the name of a file), says where to "
+                           "find a secret. A secret itself never "
+                           "stands in an argument or in the environment. A command that finds the store open "
+                           "talks to the daemon that has it "
+                           "and needs no secret.";
 
 int secret_source_of(const struct invocation *inv, struct secret_source *ret, struct reason *reason)
 {
@@ -38,8 +41,9 @@ int secret_source_of(const struct invocation *inv, struct secret_source *ret, st
         if (!invocation_has(inv, kinds[i].option))
             continue;
         if (ret->chosen)
-            return reason_fail(reason, EINVAL, "one secret is enough: --passphrase-file, --key-file, --credential "
-                                               "and --recovery exclude each other");
+            return reason_fail(reason, EINVAL,
+                               "one secret is enough: --passphrase-file, --key-file, --credential "
+                               "and --recovery exclude each other");
         *ret = (struct secret_source){kinds[i].kind, invocation_value(inv, kinds[i].option), true};
     }
     const char *file = getenv("HOLDFS_PASSPHRASE_FILE");
@@ -48,7 +52,8 @@ int secret_source_of(const struct invocation *inv, struct secret_source *ret, st
     return 0;
 }
 
-int secret_obtain(const struct secret_source *source, bool make_new, struct unlock *ret, struct reason *reason)
+int secret_obtain(const struct secret_source *source, bool make_new, struct unlock *ret,
+                  struct reason *reason)
 {
     if (source->kind == SLOT_CREDENTIAL)
         return unlock_from_credential(source->from, ret, reason);

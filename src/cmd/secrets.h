@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Where a command gets the secret that opens a store (mount.md §1): an option, $HOLDFS_PASSPHRASE_FILE, else the terminal. */
+ * Where a command gets the secret that opens a store (mount.md §1): an option, $HOLDFS_PASSPHRASE_FILE, else
+ * the terminal. */
 #ifndef HOLDFS_CMD_SECRETS_H
 #define HOLDFS_CMD_SECRETS_H
 
@@ -19,6 +20,7 @@ struct secret_source {
 /* What the options and the environment say. -EINVAL when two options are given. */
 int secret_source_of(const struct invocation *inv, struct secret_source *ret, struct reason *reason);
 /* Reads or asks. `make_new`: asks twice. The caller frees ret->secret. */
-int secret_obtain(const struct secret_source *source, bool make_new, struct unlock *ret, struct reason *reason);
+int secret_obtain(const struct secret_source *source, bool make_new, struct unlock *ret,
+                  struct reason *reason);
 
 #endif

@@ -21,12 +21,14 @@ const struct command command_stat = {
     .name = "stat",
     .operands = "PATH",
     .summary = "tell everything known about a path",
-    .text = "Shows what the attribute user.s3.describe holds: version, ETag, headers, metadata, tags, lock, encryption, maker.",
+    .text = "Shows what the attribute user.s3.describe holds: version, ETag, headers, metadata, tags, lock, "
+            "encryption, maker.",
     .options = stat_options,
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
     .examples = {{"holdfs stat /mnt/hold/docs/plan.txt", "The file as it is now"},
-                 {"holdfs stat --json --version-id latest /mnt/hold/docs/plan.txt", "One version, for a script"}},
+                 {"holdfs stat --json --version-id latest /mnt/hold/docs/plan.txt",
+                  "One version, for a script"}},
     .run = stat_run,
 };

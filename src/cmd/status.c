@@ -20,12 +20,15 @@ static int status_closed(const struct invocation *inv, const char *store)
         return command_refuse_reason(&reason, r, store);
     uuid_format(conf.store_id, id);
     timeform_format_ms(conf.created_s * 1000, made);
-    json_t *doc = json_pack("{s:s, s:b, s:s, s:i, s:s, s:s, s:s, s:s}", "store", store, "open", 0, "id", id, "format",
-                            (int)conf.format, "created", made, "account_id", conf.account_id, "region", conf.region,
-                            "retention_clock", conf.retention_clock);
+    json_t *doc =
+        json_pack("{s:b, s:{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:b}}", "open", 0, "store", "id", id, "dir",
+                  store, "format", (int)conf.format, "account", conf.account_id, "region", conf.region,
+                  "created", made, "retention_clock", conf.retention_clock, "test_store", conf.test_store);
     int status = render_answer(doc, inv->json);
     if (!inv->json)
-        printf("\nNothing has it open. With a secret (--passphrase-file, ...) more is told; `holdfs fsck %s` checks it.\n", store);
+        printf("\nNothing has it open. With a secret (--passphrase-file, ...) more is told; `holdfs fsck %s` "
+               "checks it.\n",
+               store);
     return status;
 }
 
@@ -89,10 +92,12 @@ const struct command command_status = {
     .name = "status",
     .operands = "[STORE|MNT]",
     .summary = "tell what is open and how it is",
-    .text = "Tells who has the store open since when, its buckets, versions, bytes, drafts, locks, background work, clock and "
+    .text = "Tells who has the store open since when, its buckets, versions, bytes, drafts, locks, "
+            "background work, clock and "
             "warnings. Without an argument: of every mount of this machine.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .max_operands = 1,
-    .examples = {{"holdfs status", "Every mount of this machine"}, {"holdfs status --json /mnt/hold", "One, for a script"}},
+    .examples = {{"holdfs status", "Every mount of this machine"},
+                 {"holdfs status --json /mnt/hold", "One, for a script"}},
     .run = status_run,
 };

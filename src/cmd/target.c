@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Finds the store behind a PATH: by /proc/self/mountinfo inside a mount (type fuse.holdfs; the source is the store), by a
- * holdfs.conf found looking upwards otherwise. */
+ * Finds the store behind a PATH: by /proc/self/mountinfo inside a mount (type fuse.holdfs; the source is the
+ * store), by a holdfs.conf found looking upwards otherwise. */
 #include "cmd/target.h"
 #include "util/cleanup.h"
 
@@ -19,7 +19,8 @@ static void mount_unescape(char *s)
 {
     char *out = s;
     while (*s) {
-        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+        if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+            s[3] <= '7') {
             *out++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
             s += 4;
         } else {
@@ -74,16 +75,37 @@ static int path_join(char out[PATH_MAX], const char *a, const char *b)
     return 0;
 }
 
-static int target_set(struct target *t, const char *store, const char *mount, const char *root, const char *below)
+/* Takes empty segments and "." out, in place. */
+static void path_squeeze(char *path)
+{
+    char *out = path;
+    for (const char *in = path; *in;) {
+        size_t n = strcspn(in, "/");
+        if (n > 0 && !(n == 1 && *in == '.')) {
+            if (out > path)
+                *out++ = '/';
+            memmove(out, in, n);
+            out += n;
+        }
+        in += n + (in[n] == '/');
+    }
+    *out = 0;
+}
+
+static int target_set(struct target *t, const char *store, const char *mount, const char *root,
+                      const char *below)
 {
     if (strlen(store) >= sizeof t->store || strlen(mount) >= sizeof t->mount)
         return -ENAMETOOLONG;
     memcpy(t->store, store, strlen(store) + 1);
     memcpy(t->mount, mount, strlen(mount) + 1);
-    return path_join(t->path, root + strspn(root, "/"), below);
+    int r = path_join(t->path, root + strspn(root, "/"), below);
+    path_squeeze(t->path);
+    return r;
 }
 
-/* 1 when `path` lies in a holdfs mount. The mount with the longest point holds a path; of equals the one mounted last. */
+/* 1 when `path` lies in a holdfs mount. The mount with the longest point holds a path; of equals the one
+ * mounted last. */
 static int target_in_mount(const char *path, struct target *ret)
 {
     CLEANUP_FREE char *line = NULL;
@@ -118,7 +140,8 @@ static int target_in_store(const char *path, struct target *ret)
     for (;;) {
         snprintf(conf, sizeof conf, "%s/holdfs.conf", dir);
         if (access(conf, F_OK) == 0) {
-            int r = target_set(ret, *dir ? dir : "/", "", "", path + n);
+            char real[PATH_MAX];
+            int r = realpath(*dir ? dir : "/", real) ? target_set(ret, real, "", "", path + n) : -errno;
             return r < 0 ? r : 1;
         }
         if (n == 0)
@@ -183,8 +206,11 @@ int target_find(const char *path, struct target *ret, struct reason *reason)
     if (r < 0)
         return reason_fail(reason, -r, "%s: %s", path, strerror(-r));
     if (r == 0)
-        return reason_fail(reason, ENOENT, "%s lies neither in a holdfs mount nor under a store's directory (one with a holdfs.conf); "
-                           "`holdfs init` makes a store", path);
+        return reason_fail(
+            reason, ENOENT,
+            "%s lies neither in a holdfs mount nor under a store's directory (one with a holdfs.conf); "
+            "`holdfs init` makes a store",
+            path);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * What a PATH on a command line means: MNT/BUCKET/KEY inside a mount, or STORE/BUCKET/KEY under a store's directory. */
+ * What a PATH on a command line means: MNT/BUCKET/KEY inside a mount, or STORE/BUCKET/KEY under a store's
+ * directory. */
 #ifndef HOLDFS_CMD_TARGET_H
 #define HOLDFS_CMD_TARGET_H
 
@@ -11,10 +12,12 @@
 struct target {
     char store[PATH_MAX]; /* absolute */
     char mount[PATH_MAX]; /* the mount point PATH lies in, or "" */
-    char path[PATH_MAX];  /* below the mount's or the store's root, without slashes at the ends: "b/dir/f", or "" */
+    char path[PATH_MAX];  /* below the mount's or the store's root, without slashes at the ends: "b/dir/f", or
+                             "" */
 };
 
-/* -ENOENT: neither a mount nor a store. PATH itself need not exist, and is not followed when it is a symbolic link. */
+/* -ENOENT: neither a mount nor a store. PATH itself need not exist, and is not followed when it is a symbolic
+ * link. */
 int target_find(const char *path, struct target *ret, struct reason *reason);
 
 /* Calls fn for each holdfs mount of this machine, until it returns non-zero; returns that. */

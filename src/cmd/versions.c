@@ -7,8 +7,13 @@
 
 static void versions_show(json_t *answer)
 {
-    static const struct render_column columns[] = {{"published", "PUBLISHED"}, {"size_bytes", "SIZE"}, {"state", "STATE"},
-                                                   {"lock", "LOCK"}, {"made_by", "BY"}, {"version_id", "VERSION"}, {0}};
+    static const struct render_column columns[] = {{"published", "PUBLISHED"},
+                                                   {"size_bytes", "SIZE"},
+                                                   {"state", "STATE"},
+                                                   {"lock", "LOCK"},
+                                                   {"made_by", "BY"},
+                                                   {"version_id", "VERSION"},
+                                                   {0}};
     json_t *list = json_object_get(answer, "versions"), *row;
     size_t i;
     char lock[160];
@@ -18,17 +23,20 @@ static void versions_show(json_t *answer)
         const char *until = json_string_value(json_object_get(row, "retain_until"));
         bool hold = json_is_true(json_object_get(row, "legal_hold"));
         bool marker = json_is_true(json_object_get(row, "delete_marker"));
-        snprintf(lock, sizeof lock, "%s%s%.20s%s", mode ? mode : "", mode ? " " : "", mode && until ? until : "",
-                 hold ? mode ? " + HOLD" : "HOLD" : "");
+        snprintf(lock, sizeof lock, "%s%s%.20s%s", mode ? mode : "", mode ? " " : "",
+                 mode && until ? until : "", hold ? mode ? " + HOLD" : "HOLD" : "");
         json_object_set_new(row, "lock", json_string(lock));
-        json_object_set_new(row, "state", json_string(json_is_true(json_object_get(row, "latest")) ? marker ? "deleted" : "latest"
-                                                      : marker                                     ? "deleted"
-                                                                                                   : ""));
+        json_object_set_new(row, "state",
+                            json_string(json_is_true(json_object_get(row, "latest"))
+                                            ? marker ? "deleted" : "latest"
+                                        : marker ? "deleted"
+                                                 : ""));
     }
     if (json_array_size(list) > 0)
         render_table(list, columns);
     json_array_foreach(json_object_get(answer, "names"), i, row)
-        printf("%s%s\n", json_string_value(json_object_get(row, "name")), json_is_true(json_object_get(row, "below")) ? "/" : "");
+        printf("%s%s\n", json_string_value(json_object_get(row, "name")),
+               json_is_true(json_object_get(row, "below")) ? "/" : "");
 }
 
 static int versions_run(const struct invocation *inv)
@@ -46,7 +54,8 @@ const struct command command_versions = {
     .name = "versions",
     .operands = "PATH",
     .summary = "list the history of a path",
-    .text = "Lists every version of a file, newest first, with its size, lock and maker; of a directory the names that have history "
+    .text = "Lists every version of a file, newest first, with its size, lock and maker; of a directory the "
+            "names that have history "
             "in it, also those deleted. The same stands in the hidden directory .versions beside the file.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,

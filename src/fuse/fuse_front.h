@@ -23,7 +23,7 @@ struct fuse_front_config {
     const char *bucket;        /* this bucket's root is the mount's root; NULL: all buckets */
     const char *versions_name; /* NULL: ".versions" */
     const char *at_name;       /* NULL: ".at" */
-    bool ro, allow_other, allow_root, auto_unmount, suid, dev, nonempty;
+    bool ro, allow_other, allow_root, auto_unmount, suid, dev, noexec, nonempty;
     bool shared; /* callers of several principals: cache no entries of buckets (mount.md section 8) */
     bool list_xattrs_all;      /* listxattr names computed and lock attributes too */
     unsigned max_idle_threads; /* 0: default */

@@ -51,6 +51,7 @@ int options_for_libfuse(const struct fuse_front_config *config, struct fuse_args
         {config->allow_root, "allow_root"},
         {config->suid, "suid"},
         {config->dev, "dev"},
+        {config->noexec, "noexec"},
         {config->auto_unmount, "auto_unmount"},
     };
     fuse_set_log_func(fuse_words);
