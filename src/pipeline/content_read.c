@@ -245,7 +245,7 @@ void content_prefetch(struct pipeline *p, const struct extmap *map, uint64_t off
     if (__builtin_add_overflow(offset, len, &end))
         end = UINT64_MAX;
     struct extmap_cursor at = extmap_find(map, offset);
-    for (const struct extent *e; (e = extmap_next(map, &at)) && e->offset_bytes < end;) {
+    for (const struct extent *e; len && (e = extmap_next(map, &at)) && e->offset_bytes < end;) {
         if (e->segment == 0)
             continue;
         uint64_t from = e->offset_bytes > offset ? e->offset_bytes : offset;

@@ -51,7 +51,7 @@ uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length)
     if (__builtin_add_overflow(offset, length, &end))
         end = UINT64_MAX;
     struct extmap_cursor at = extmap_find(m, offset);
-    for (const struct extent *e; (e = extmap_next(m, &at)) && e->offset_bytes < end;) {
+    for (const struct extent *e; length && (e = extmap_next(m, &at)) && e->offset_bytes < end;) {
         uint64_t from = e->offset_bytes > offset ? e->offset_bytes : offset, to = least(extent_end(e), end);
         uint64_t before = e->skip_bytes + (from - e->offset_bytes);
         frames += extent_frame_at(e, before + (to - from) - 1) - extent_frame_at(e, before) + 1;
