@@ -11,6 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* Frames fetched at once: enough that a call costs little beside its copy, and few enough that they are still in the
+ * processor's cache when they are opened (measured: 1 MiB at a time reads slower). */
+enum { READING_FETCH_BYTES = 256 << 10 };
+
 /* One reading on its way. */
 struct reading {
     struct pipeline *p;
@@ -62,7 +66,7 @@ static void reading_gather(struct reading *g, const struct extmap_piece *first, 
         if (next >= end || !extmap_at(g->map, next, end - next, &f) || f.hole || f.segment != segment ||
             f.place_bytes != place)
             return;
-    } while (g->count < THREAD_BATCH_FRAMES && g->bytes + piece_bytes(&f) <= THREAD_SEALED_BYTES);
+    } while (g->count < THREAD_BATCH_FRAMES && g->bytes + piece_bytes(&f) <= READING_FETCH_BYTES);
 }
 
 /* What a failed read of one frame means; errors of this process, not of the store, pass as they are. */
