@@ -4,3 +4,8 @@ check_PROGRAMS += tests/engine/test_history
 tests_engine_test_history_SOURCES = tests/engine/test_history.c tests/engine/store.c
 tests_engine_test_history_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_history
+
+check_PROGRAMS += tests/engine/test_gc
+tests_engine_test_gc_SOURCES = tests/engine/test_gc.c tests/engine/store.c
+tests_engine_test_gc_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_gc

@@ -71,6 +71,8 @@ int cycle_new(struct engine *e, enum cycle_kind kind, struct cycle **ret)
     k->totals.phase = phase_names[0];
     int r = store_walk_begin(e, &k->walk);
     if (r == 0)
+        r = gc_drop_stale(e);
+    if (r == 0)
         r = gc_mark_begin(e, &k->mark);
     if (r < 0) {
         store_walk_done(&k->walk);

@@ -179,8 +179,19 @@ void gc_mark_done(struct gc_mark *m)
 
 /* ---- drafts ---- */
 
-/* Files in use, referenced: a draft may be open, or just beginning, in any of them. */
-static int files_in_use(struct engine *e, struct inode ***ret, size_t *ret_count)
+/* A draft may be open, or just beginning, in any file in use. */
+static bool file_in_use(const struct inode *i)
+{
+    return i->refs > 0;
+}
+
+static bool file_stale(const struct inode *i)
+{
+    return atomic_load(&i->content_stale);
+}
+
+/* Cached files of which `which` is true, referenced. */
+static int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret, size_t *ret_count)
 {
     LOCK_SCOPE(&e->meta);
     struct inode **list = malloc((e->inode_count + 1) * sizeof *list);
@@ -189,13 +200,33 @@ static int files_in_use(struct engine *e, struct inode ***ret, size_t *ret_count
     size_t n = 0;
     for (size_t slot = 0; e->inodes && slot < e->inode_buckets; slot++) {
         for (struct inode *i = e->inodes[slot]; i; i = i->hash_next) {
-            if (!i->dir && i->refs)
+            if (!i->dir && which(i))
                 list[n++] = inode_ref(i);
         }
     }
     *ret = list;
     *ret_count = n;
     return 0;
+}
+
+/* Contents that are to be loaded anew anyway need not hold their old frames. */
+int gc_drop_stale(struct engine *e)
+{
+    CLEANUP_FREE struct inode **list = NULL;
+    size_t count = 0;
+    int r = files_collect(e, file_stale, &list, &count);
+    for (size_t i = 0; i < count; i++) {
+        pthread_rwlock_wrlock(&list[i]->content_lock);
+        if (atomic_load(&list[i]->content_stale)) {
+            content_unref(list[i]->content);
+            list[i]->content = NULL;
+        }
+        pthread_rwlock_unlock(&list[i]->content_lock);
+    }
+    LOCK_SCOPE(&e->meta);
+    for (size_t i = 0; i < count; i++)
+        inode_put(e, list[i]);
+    return r;
 }
 
 static int draft_row_mark(void *arg, const struct draft_row *row)
@@ -222,7 +253,7 @@ int gc_mark_drafts(struct engine *e, struct gc_mark *m)
 {
     CLEANUP_FREE struct inode **list = NULL;
     size_t count = 0;
-    int r = files_in_use(e, &list, &count);
+    int r = files_collect(e, file_in_use, &list, &count);
     if (r < 0)
         return r;
     for (size_t i = 0; i < count; i++) {

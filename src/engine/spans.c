@@ -51,7 +51,7 @@ int spans_add(struct spans *s, uint32_t segment, uint64_t from, uint64_t to)
     if (s->count == s->cap) {
         if (s->count > 64 && s->count - s->sorted > s->count / 2)
             spans_tidy(s);
-        if (s->count > s->cap / 2) {
+        if (s->count >= s->cap / 2) {
             size_t cap = s->cap ? s->cap * 2 : 64;
             struct segment_span *v = realloc(s->v, cap * sizeof *v);
             if (!v)

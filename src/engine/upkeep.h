@@ -37,6 +37,7 @@ int gc_mark_begin(struct engine *e, struct gc_mark *m);
 void gc_mark_map(struct gc_mark *m, const struct extmap *map);
 void gc_mark_end(struct gc_mark *m); /* stops the barrier; the result stays readable */
 void gc_mark_done(struct gc_mark *m);
+int gc_drop_stale(struct engine *e); /* before the mark begins */
 /* Drafts and draft rows, then everything is known but version rows. */
 int gc_mark_drafts(struct engine *e, struct gc_mark *m);
 /* Removes segments with nothing alive. */
