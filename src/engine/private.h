@@ -278,6 +278,7 @@ bool lock_retention_in_force(struct engine *e, const struct version *v);
  * is open. With `keep`, returns holding the content lock (write) of *keep, referenced: nothing is written until inode_seal_end(). */
 int inode_seal(struct engine *e, struct caller *c, uint64_t ino, struct inode **keep);
 void inode_seal_end(struct engine *e, struct inode *i); /* NULL is accepted */
+int inode_publish(struct engine *e, struct caller *c, uint64_t ino); /* the same without sealing: later writes change that version */
 int bypasses_open(struct engine *e);
 void bypasses_close(struct engine *e);
 /* retention.md §2.7: owner, times, user.* and trusted.* attributes, headers and meta.* stay as they are where any name's current

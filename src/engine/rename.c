@@ -18,6 +18,7 @@ struct moving {
     uint8_t *from, *to;
     size_t from_len, to_len;
     bool has_version, moves;
+    bool older; /* it moves, and an older version is left behind that would show again */
     struct version v;
 };
 
@@ -25,7 +26,6 @@ struct moving_list {
     struct moving *items;
     size_t count, cap;
     struct span from_prefix, to_prefix; /* the two keys given */
-    int error;
 };
 
 static void moving_list_done(struct moving_list *list)
@@ -90,8 +90,8 @@ static int moving_collect(struct engine *e, struct bucket *b, const struct tree_
     return e->meta_ops->tree_scan(e->m, b->number, span_of(buf, list->from_prefix.len + 1), true, moving_row, list);
 }
 
-/* Takes a name off the tree; `vacated`: nothing else takes it, so history below must not show again. */
-static int moving_detach(struct engine *e, struct caller *c, struct bucket *b, struct moving *m, bool vacated)
+/* Takes a name and what moves with it off its place. */
+static int moving_detach(struct engine *e, struct caller *c, struct bucket *b, struct moving *m)
 {
     struct span from = span_of(m->from, m->from_len);
     int r = e->meta_ops->tree_del(e->m, b->number, from);
@@ -110,14 +110,23 @@ static int moving_detach(struct engine *e, struct caller *c, struct bucket *b, s
     }
     m->moves = b->versioning == VERSIONING_UNVERSIONED || (settle_waiting(e, m->v.seq) && !lock_in_force(e, &m->v));
     if (!m->moves)
-        return vacated ? version_put_marker(e, c, b, from, m->ino) : 0;
-    bool others, live;
-    r = version_others(e, &m->v, &others, &live);
-    if (r == 0)
-        r = version_remove(e, c, &m->v, REMOVE_MOVED);
-    if (r == 0 && live && vacated && b->versioning != VERSIONING_UNVERSIONED)
-        r = version_put_marker(e, c, b, from, m->ino);
-    return r;
+        return 0;
+    bool any;
+    r = version_others(e, &m->v, &any, &m->older);
+    return r < 0 ? r : version_remove(e, c, &m->v, REMOVE_MOVED);
+}
+
+/* Where no other file has taken the name, what is left of its history must not show again (S1, S5). */
+static int moving_vacate(struct engine *e, struct caller *c, struct bucket *b, const struct moving *m)
+{
+    if (!m->has_version || (m->moves && !m->older))
+        return 0;
+    struct span from = span_of(m->from, m->from_len);
+    struct tree_row row;
+    int r = e->meta_ops->tree_get(e->m, b->number, from, &row);
+    if (r == 0 && row.kind != TREE_DIR)
+        return 0;
+    return r < 0 && r != -ENOENT ? r : version_put_marker(e, c, b, from, m->ino);
 }
 
 /* The inode learns its new name. */
@@ -229,35 +238,57 @@ static int rename_hide_history(struct engine *e, struct caller *c, struct bucket
     return r;
 }
 
-static int rename_replace(struct engine *e, struct caller *c, struct bucket *b, struct moving_list *list,
-                          const struct tree_row *target)
+static int moving_detach_all(struct engine *e, struct caller *c, struct bucket *b, struct moving_list *list)
 {
     int r = 0;
     for (size_t n = 0; r == 0 && n < list->count; n++)
-        r = moving_detach(e, c, b, &list->items[n], true);
-    if (r == 0 && target)
-        r = tree_drop_name(e, b, list->to_prefix, target->ino);
-    /* A draft that was never published displaces nothing in history: what the target showed must not stay current. */
-    if (r == 0 && target && target->kind != TREE_DIR && !list->items[0].has_version)
-        r = rename_hide_history(e, c, b, list->to_prefix, target->ino);
+        r = moving_detach(e, c, b, &list->items[n]);
+    return r;
+}
+
+static int moving_attach_all(struct engine *e, struct caller *c, struct bucket *b, struct moving_list *list)
+{
+    int r = 0;
     for (size_t n = 0; r == 0 && n < list->count; n++)
         r = moving_attach(e, c, b, &list->items[n]);
     return r;
 }
 
+static int moving_vacate_all(struct engine *e, struct caller *c, struct bucket *b, struct moving_list *list)
+{
+    int r = 0;
+    for (size_t n = 0; r == 0 && n < list->count; n++)
+        r = moving_vacate(e, c, b, &list->items[n]);
+    return r;
+}
+
+static int rename_replace(struct engine *e, struct caller *c, struct bucket *b, struct moving_list *list,
+                          const struct tree_row *target)
+{
+    int r = moving_detach_all(e, c, b, list);
+    if (r == 0 && target)
+        r = tree_drop_name(e, b, list->to_prefix, target->ino);
+    /* A draft that was never published displaces nothing in history: what the target showed must not stay current. */
+    if (r == 0 && target && target->kind != TREE_DIR && !list->items[0].has_version)
+        r = rename_hide_history(e, c, b, list->to_prefix, target->ino);
+    if (r == 0)
+        r = moving_attach_all(e, c, b, list);
+    return r < 0 ? r : moving_vacate_all(e, c, b, list);
+}
+
 static int rename_exchange(struct engine *e, struct caller *c, struct bucket *b, struct moving_list *one,
                            struct moving_list *two)
 {
-    int r = 0;
-    for (size_t n = 0; r == 0 && n < one->count; n++)
-        r = moving_detach(e, c, b, &one->items[n], n > 0);
-    for (size_t n = 0; r == 0 && n < two->count; n++)
-        r = moving_detach(e, c, b, &two->items[n], n > 0);
-    for (size_t n = 0; r == 0 && n < one->count; n++)
-        r = moving_attach(e, c, b, &one->items[n]);
-    for (size_t n = 0; r == 0 && n < two->count; n++)
-        r = moving_attach(e, c, b, &two->items[n]);
-    return r;
+    int r = moving_detach_all(e, c, b, one);
+    if (r == 0)
+        r = moving_detach_all(e, c, b, two);
+    if (r == 0)
+        r = moving_attach_all(e, c, b, one);
+    if (r == 0)
+        r = moving_attach_all(e, c, b, two);
+    if (r == 0)
+        r = moving_vacate_all(e, c, b, one);
+    return r < 0 ? r : moving_vacate_all(e, c, b, two);
 }
 
 static int rename_may(struct engine *e, struct caller *c, struct bucket *b, struct span from, struct span to, unsigned flags)
@@ -323,16 +354,54 @@ static int rename_in_bucket(struct engine *e, struct caller *c, struct bucket *b
     return r;
 }
 
+/* A file that is being written and has no version yet, by name; 0 if it is anything else. M. */
+static uint64_t rename_unpublished(struct engine *e, struct inode *dir, const char *name, size_t len, bool *ret_there)
+{
+    struct inode *i;
+    *ret_there = tree_lookup(e, dir, name, len, &i) == 0;
+    if (!*ret_there)
+        return 0;
+    uint64_t ino = draft_open(i) && !i->seq && !i->dir ? i->ino : 0;
+    inode_put(e, i);
+    return ino;
+}
+
+/* What takes another file's place before its first close is published first: killed in between, the daemon would have
+ * neither the old content nor the new. */
+static int rename_publish_first(struct engine *e, struct caller *c, uint64_t dir_ino, const char *name, size_t len,
+                                uint64_t to_dir_ino, const char *to_name, size_t to_len, unsigned flags)
+{
+    uint64_t from = 0, to = 0;
+    {
+        LOCK_SCOPE(&e->meta);
+        struct inode *dir = NULL, *to_dir = NULL;
+        bool there;
+        if (tree_dir(e, dir_ino, &dir) == 0 && tree_dir(e, to_dir_ino, &to_dir) == 0 && dir->bucket && to_dir->bucket) {
+            from = rename_unpublished(e, dir, name, len, &there);
+            to = rename_unpublished(e, to_dir, to_name, to_len, &there);
+            if (!there || (flags & RENAME_NOREPLACE))
+                from = to = 0;
+        }
+        inode_put(e, dir);
+        inode_put(e, to_dir);
+    }
+    int r = from ? inode_publish(e, c, from) : 0;
+    return r == 0 && to && (flags & RENAME_EXCHANGE) ? inode_publish(e, c, to) : r;
+}
+
 int engine_rename(struct engine *e, struct caller *c, uint64_t dir_ino, const char *name, size_t len, uint64_t to_dir_ino,
                   const char *to_name, size_t to_len, unsigned flags)
 {
     if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
+    int r = rename_publish_first(e, c, dir_ino, name, len, to_dir_ino, to_name, to_len, flags);
+    if (r < 0)
+        return r;
     LOCK_SCOPE(&e->meta);
     struct inode *dir = NULL, *to_dir = NULL;
     uint8_t from_buf[RENAME_KEY_MAX + 1], to_buf[RENAME_KEY_MAX + 1];
     struct span from, to;
-    int r = tree_dir(e, dir_ino, &dir);
+    r = tree_dir(e, dir_ino, &dir);
     if (r == 0)
         r = tree_dir(e, to_dir_ino, &to_dir);
     if (r == 0 && (!dir->bucket || !to_dir->bucket))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Sealing a file that may be open for writing, before a lock or the end of its settle time (retention.md §1.6, §2.6 "Lock on an
  * open draft"): first the kernel's dirty pages, then the draft; what is written afterwards belongs to a newer version. */
-#include "engine/private.h"
+#include "engine/draft.h"
 
 static int write_back(struct engine *e, struct inode *i)
 {
@@ -40,6 +40,22 @@ int inode_seal(struct engine *e, struct caller *c, uint64_t ino, struct inode **
             *keep = i;
             return 0;
         }
+        pthread_rwlock_unlock(&i->content_lock);
+    }
+    inode_leave(e, i);
+    return r;
+}
+
+int inode_publish(struct engine *e, struct caller *c, uint64_t ino)
+{
+    struct inode *i;
+    int r = inode_find(e, ino, &i);
+    if (r < 0)
+        return r;
+    r = write_back(e, i);
+    if (r == 0) {
+        pthread_rwlock_wrlock(&i->content_lock);
+        r = draft_publish(e, c, i);
         pthread_rwlock_unlock(&i->content_lock);
     }
     inode_leave(e, i);

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { RIG_SEGMENTS = 64, RIG_SHOWN = 40, RIG_TEXTS = 8, RIG_TEXT_BYTES = 16384, RIG_BUCKETS = 96 };
+enum { RIG_SEGMENTS = 64, RIG_SHOWN = 40, RIG_TEXTS = 8, RIG_TEXT_BYTES = 1 << 16, RIG_BUCKETS = 96 };
 
 struct rig_mark {
     uint64_t sizes[RIG_SEGMENTS];
@@ -689,20 +689,25 @@ static int bucket_entry(void *arg, const struct engine_entry *entry)
     return 0;
 }
 
+/* The live tree of a bucket with all that is known of it, one line a name. */
+static void whole(struct rig *r, const char *bucket, char *text)
+{
+    text[0] = 0;
+    walk(r, bucket, rig_ino(r, bucket), walk_whole, text);
+    histories(r, bucket);
+}
+
 static void compare(struct rig *r)
 {
     struct buckets b = {.count = 0};
     assert_int_equal(engine_readdir(r->e, &r->c, ENGINE_ROOT_INO, "", 0, false, RIG_BUCKETS, bucket_entry, &b), 0);
-    char *before = calloc(RIG_BUCKETS, RIG_TEXT_BYTES);
+    char *before = malloc((RIG_BUCKETS + 1) * (size_t)RIG_TEXT_BYTES), *after = before + (size_t)RIG_BUCKETS * RIG_TEXT_BYTES;
     assert_non_null(before);
-    for (unsigned n = 0; n < b.count; n++) {
-        walk(r, b.names[n], rig_ino(r, b.names[n]), walk_whole, before + (size_t)n * RIG_TEXT_BYTES);
-        histories(r, b.names[n]);
-    }
+    for (unsigned n = 0; n < b.count; n++)
+        whole(r, b.names[n], before + (size_t)n * RIG_TEXT_BYTES);
     rig_reopen(r);
     for (unsigned n = 0; n < b.count; n++) {
-        char *after = next_text();
-        walk(r, b.names[n], rig_ino(r, b.names[n]), walk_whole, after);
+        whole(r, b.names[n], after);
         assert_string_equal(before + (size_t)n * RIG_TEXT_BYTES, after);
     }
     free(before);
