@@ -273,6 +273,31 @@ int version_make_parents(struct engine *e, struct bucket *b, struct span key)
     return 0;
 }
 
+/* Content is about to change under a name whose inode did not write it. The kernel keeps the size it knows of an inode as
+ * long as it knows the inode (write-back cache), so the name goes on as another one, as after a rename over it, and who reads the old
+ * one reads on. A file open for writing keeps its inode: its draft lands on top. *ino becomes 0 where it goes. M, txn. */
+static int version_leave_inode(struct engine *e, struct bucket *b, struct span key, uint64_t *ino)
+{
+    const struct inode *i = inode_cached(e, *ino);
+    if (i && (i->draft || atomic_load(&i->writers)))
+        return 0;
+    int r = tree_drop_name(e, b, key, *ino);
+    if (r == 0)
+        *ino = 0;
+    return r;
+}
+
+/* The same before a publish, where the name is there. */
+static int version_leave_named(struct engine *e, struct bucket *b, struct span key)
+{
+    struct tree_row row;
+    int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
+    if (r < 0 || row.kind == TREE_DIR)
+        return r == -ENOENT ? 0 : r;
+    uint64_t ino = row.ino;
+    return version_leave_inode(e, b, key, &ino);
+}
+
 /* Puts the key into the live tree under ino (0: the one it has, or a new one). M, txn. */
 int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum tree_kind kind, uint64_t *ino)
 {
@@ -304,6 +329,8 @@ int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct
                     struct record *record, bool explicit_settled, uint64_t *ret_seq)
 {
     int r = version_make_room(e, c, b, key);
+    if (r == 0 && !ino)
+        r = version_leave_named(e, b, key);
     if (r == 0)
         r = version_enter_tree(e, b, key, tree_kind_of(record->mode), &ino);
     if (r < 0)
@@ -388,21 +415,16 @@ int version_show_next(struct engine *e, struct bucket *b, struct span key)
             version_done(&next);
         return had ? tree_drop_name(e, b, key, had) : 0;
     }
-    /* An inode with other names keeps its content there: this name goes on as another one. */
-    struct inode *i = NULL;
     uint64_t ino = had;
-    if (had && (r = inode_get_name(e, had, &i)) == 0 && i->nlink > 1) {
-        r = tree_drop_name(e, b, key, had);
-        ino = 0;
-    }
-    inode_put(e, i);
-    if (r < 0 && r != -ESTALE) {
+    r = had ? version_leave_inode(e, b, key, &ino) : 0;
+    if (r < 0) {
         version_done(&next);
         return r;
     }
     if (!ino) {
         struct inode_row used;
-        if (e->meta_ops->inode_get(e->m, next.ino, &used) == -ENOENT) {
+        bool free = next.ino != had && !inode_cached(e, next.ino);
+        if (free && e->meta_ops->inode_get(e->m, next.ino, &used) == -ENOENT) {
             ino = next.ino;
             r = file_row_put(e, b->number, key, ino, 1, 1);
             if (r < 0) {
@@ -417,6 +439,7 @@ int version_show_next(struct engine *e, struct bucket *b, struct span key)
         r = version_store(e, &next);
     }
     version_done(&next);
+    struct inode *i;
     if (r == 0 && (i = inode_cached(e, ino)) && !i->draft) {
         atomic_store(&i->content_stale, true);
         r = inode_reload(e, i);
