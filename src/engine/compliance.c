@@ -62,7 +62,7 @@ int compliance_open(struct engine *e, struct reason *reason)
         return -ENOMEM;
     k->follows_wall = strcmp(e->conf.retention_clock, "wall") == 0;
     k->saved_c_s = s.c_sec;
-    k->saved_mono_ns = clock_mono_ns();
+    k->saved_mono_ns = INT64_MIN / 2; /* long ago: the gap that is credited now is saved soon */
     struct clock_reading now;
     clock_read(&now);
     compliance_state_open(&s, &now);
@@ -111,9 +111,9 @@ int compliance_save_beyond(struct engine *e, int64_t hold_s)
     return e->clock->saved_c_s >= hold_s ? 0 : compliance_save(e);
 }
 
-void compliance_run(struct engine *e)
+/* Ticks, and saves when a minute passed: no more than that is lost by a reboot. M, outside of a transaction. */
+static void tick_and_save(struct engine *e)
 {
-    LOCK_SCOPE(&e->meta);
     compliance_tick(e);
     int64_t since = clock_mono_ns() - e->clock->saved_mono_ns;
     if (e->read_only || (since >= 0 && since < (int64_t)SAVE_EVERY_S * NS_PER_S))
@@ -125,10 +125,25 @@ void compliance_run(struct engine *e)
         log_warning("the compliance clock could not be saved: %s", strerror(-r));
 }
 
+void compliance_run(struct engine *e)
+{
+    LOCK_SCOPE(&e->meta);
+    tick_and_save(e);
+}
+
 int64_t compliance_now_s(struct engine *e)
 {
     tick_if_due(e);
     return e->clock->state.c_sec;
+}
+
+int64_t compliance_left_s(struct engine *e, int64_t hold_s)
+{
+    if (compliance_now_s(e) >= hold_s)
+        return 0;
+    /* A begun second of C counts as gone: what was set for 30 days has at most 30 days left. */
+    int64_t left = hold_s - e->clock->state.c_sec - (e->clock->state.c_nsec > 0);
+    return left > 0 ? left : 1;
 }
 
 int64_t compliance_date_ms(struct engine *e)
@@ -163,7 +178,7 @@ static int count_lock(void *arg, const struct version_row *row)
 int engine_clock_show(struct engine *e, json_t **ret)
 {
     LOCK_SCOPE(&e->meta);
-    compliance_tick(e);
+    tick_and_save(e);
     struct lock_count count = {.engine = e};
     int r = e->meta_ops->version_scan_since(e->m, 0, count_lock, &count);
     if (r < 0)

@@ -46,6 +46,7 @@ struct caller {
     const char *front;          /* "mount", "s3", "command", "internal" */
     struct principal principal; /* engine_caller_init fills it */
     struct reason reason;       /* out: why it was refused */
+    const char *denied_action;  /* out: the S3 action that was not allowed, a constant; NULL: none */
 };
 void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32_t gid, int32_t pid, const char *front);
 

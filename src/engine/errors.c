@@ -136,6 +136,8 @@ static void put_lines(const struct caller *c, const char *operation, const struc
     const char *code = c->reason.code[0] ? c->reason.code : code_of(error);
     if (code[0])
         bytes_printf(out, "code: %s\n", code);
+    if (c->denied_action)
+        bytes_printf(out, "action: %s\n", c->denied_action);
     bytes_printf(out, "operation: %s\n", operation);
     principal_arn(&c->principal, arn);
     if (c->principal.kind != PRINCIPAL_ANONYMOUS)

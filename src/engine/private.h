@@ -292,6 +292,7 @@ void compliance_run(struct engine *e);   /* the worker, each second: ticks, save
 int64_t compliance_hold_s(struct engine *e, int64_t until_ms); /* the second of C at which a lock shown until then ends. M */
 void compliance_tick(struct engine *e);  /* M */
 int64_t compliance_now_s(struct engine *e);     /* C, whole seconds; ticks first. M */
+int64_t compliance_left_s(struct engine *e, int64_t hold_s); /* seconds until C reaches that second; 0: it has. M */
 int64_t compliance_date_ms(struct engine *e);   /* T = C + O in ms. M */
 void compliance_close(struct engine *e);
 int compliance_init_values(struct engine *e);   /* M, txn: at init, C = wall */

@@ -60,8 +60,10 @@ static int writable(const struct property_call *p, const struct change *change)
 
 static int judge(struct property_call *p, const struct change *change)
 {
-    /* Where it stands comes first: a lock attribute on a directory is EISDIR, whatever else is wrong. */
-    int r = property_stands(p, false);
+    /* What can never be written is EPERM everywhere; else where it stands comes first: a lock attribute on a directory is
+     * EISDIR, whatever else is wrong. */
+    bool never = !p->property->set && !p->property->remove;
+    int r = never ? writable(p, change) : property_stands(p, false);
     if (r == 0)
         r = writable(p, change);
     if (r == 0)
@@ -242,5 +244,6 @@ int engine_property_list(struct engine *e, struct caller *c, const struct engine
     }
     property_done(&p);
     reason_clear(&c->reason); /* what may not be read is left out, not refused */
+    c->denied_action = NULL;
     return r < 0 ? r : out->failed ? -ENOMEM : 0;
 }

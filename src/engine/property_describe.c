@@ -120,6 +120,7 @@ static void put_properties(struct property_call *p, json_t *out)
     p->property = self;
     p->rest = rest;
     reason_clear(&p->caller->reason); /* what the caller may not read is left out */
+    p->caller->denied_action = NULL;
 }
 
 int property_describe(struct property_call *p, struct bytes *out)

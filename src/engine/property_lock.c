@@ -83,8 +83,7 @@ int get_remaining(struct property_call *p, struct bytes *out)
     int r = weakest_retention(p, &v);
     if (r < 0)
         return r;
-    int64_t left = v.lock_hold_s - compliance_now_s(p->engine);
-    bytes_printf(out, "%lld", left > 0 ? (long long)left : 0ll);
+    bytes_printf(out, "%lld", (long long)compliance_left_s(p->engine, v.lock_hold_s));
     return 0;
 }
 

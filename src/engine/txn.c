@@ -154,7 +154,10 @@ int engine_may(struct engine *e, struct caller *c, const char *action, const str
         .bucket_account = b ? b->account : e->conf.account_id,
         .key = key.len ? text : NULL,
     };
-    return auth_judge(&request, &c->reason);
+    int r = auth_judge(&request, &c->reason);
+    if (r < 0)
+        c->denied_action = action;
+    return r;
 }
 
 int engine_may_ino(struct engine *e, struct caller *c, const char *action, uint64_t ino)
@@ -178,6 +181,7 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     c->front = front;
     c->principal = auth_uid_principal(uid, e->conf.owner_uid, e->conf.account_id);
     reason_clear(&c->reason);
+    c->denied_action = NULL;
 }
 
 void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map)
