@@ -7,6 +7,7 @@
 #include "util/limits.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -16,6 +17,7 @@ enum {
     ENGINE_CACHE_BYTES = 16 << 20,
     ENGINE_WORKER_TICK_S = 1,
     ENGINE_COMPACT_NS = 50000000, /* of each tick for compaction: 5 % of one core at most */
+    ENGINE_TRIM_EVERY_S = 16,
     ENGINE_DURABLE_EVERY_S = 5, /* an unclean stop verifies at most what was published in this time */
 };
 
