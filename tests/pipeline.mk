@@ -29,3 +29,6 @@ TESTS += tests/engine/test_content
 check_PROGRAMS += tests/bench/bench_pipeline
 tests_bench_bench_pipeline_SOURCES = tests/bench/bench_pipeline.c
 tests_bench_bench_pipeline_LDADD = libholdfs.a $(HOLDFS_LIBS)
+
+EXTRA_DIST += tests/fuzz/fuzz_frame.c tests/fuzz/fuzz_extmap.c \
+	tests/fuzz/seeds/frame/hello tests/fuzz/seeds/extmap/edited-file tests/fuzz/seeds/extmap/empty

@@ -2,6 +2,7 @@
  * Extent maps against a model: an array that says, for each byte of a file, which byte of which frame it is. */
 #include "pipeline/extmap.h"
 #include "pipeline/extmap_run.h"
+#include "util/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -542,6 +543,46 @@ static void packed_sample(struct bytes *out)
     model_free(m);
 }
 
+/* The example of doc/on-disk-format.md, "Extents". */
+static void the_packed_form_is_as_documented(void **state)
+{
+    (void)state;
+    static const char want[] =
+        "01c0b80301"
+        "404142434445464748494a4b4c4d4e4f303132333435363738393a3b3c3d3e3f00000001"
+        "c0c1c2c3c4c5c6c7c8c9cacbcccdcecfd0d1d2d3d4d5d6d7"
+        "58039e1442c1262068f06a862010c9c7a56f72c205eec31edb694b31c5f27d8bd62e50af9c10447db152c7dba9de6343"
+        "04"
+        "460000c03e00808001009c7f"
+        "060002a0010c0a"
+        "760001c03e0f80800101987800006e00"
+        "0bd8300000d0200c2c78";
+    struct extmap *m = extmap_new();
+    struct extmap_dek d = {.kek_version = 1};
+    assert_int_equal(hex_parse(want + 10, 32, d.id), 0);
+    assert_int_equal(hex_parse(want + 42, 32, d.kek_id), 0);
+    assert_int_equal(hex_parse(want + 82, 144, d.wrapped), 0);
+    assert_int_equal(extmap_dek_index(m, &d), 0);
+    struct extent file = one_frame(0, 16384, 4000, 0), packed = one_frame(40000, 16384, 40000, 9);
+    struct extent edit = one_frame(100, 10, 80, 7);
+    file.frames = 3;
+    file.last_plain_bytes = file.last_cipher_bytes = 1000;
+    file.length_bytes = 2 * 16384 + 1000;
+    packed.cipher_bytes = packed.last_cipher_bytes = 5000;
+    edit.segment = 2;
+    assert_int_equal(extmap_put(m, &file), 0);
+    assert_int_equal(extmap_put(m, &packed), 0);
+    assert_int_equal(extmap_put(m, &edit), 0);
+    struct bytes got = {0};
+    char text[sizeof want];
+    extmap_encode(m, &got);
+    assert_int_equal(got.len, strlen(want) / 2);
+    hex_format(got.data, got.len, text);
+    assert_string_equal(text, want);
+    bytes_done(&got);
+    extmap_unref(m);
+}
+
 static void every_truncation_is_ebadmsg(void **state)
 {
     (void)state;
@@ -616,6 +657,7 @@ int main(void)
         cmocka_unit_test(tidy_drops_what_nobody_names),
         cmocka_unit_test(stored_bytes_count_a_cut_frame_once),
         cmocka_unit_test(a_map_lives_as_long_as_its_holders),
+        cmocka_unit_test(the_packed_form_is_as_documented),
         cmocka_unit_test(every_truncation_is_ebadmsg),
         cmocka_unit_test(corruption_is_refused_or_gives_a_sound_map),
         cmocka_unit_test(a_detour_is_refused),
