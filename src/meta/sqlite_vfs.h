@@ -143,6 +143,8 @@ int ledger_resize(struct ledger *ledger, uint32_t pages);
 uint32_t ledger_pages(struct ledger *ledger);
 bool ledger_dirty(struct ledger *ledger);
 
+extern const sqlite3_io_methods db_file_methods;
+
 int wal_file_open(struct vfs_file *file, int *ret_flags);
 extern const sqlite3_io_methods wal_file_methods;
 
