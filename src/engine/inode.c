@@ -432,6 +432,8 @@ static int inode_record_save_name(struct engine *e, struct inode *i, struct span
         v.record.map = NULL;
         mine.size_bytes = v.record.size_bytes;
         memcpy(mine.etag, v.record.etag, sizeof mine.etag);
+        if (r == 0 && lock_in_force(e, &v))
+            r = lock_pin_record(&mine, &v.record);
         record_done(&v.record);
         v.record = mine;
         if (r == 0)

@@ -194,3 +194,51 @@ int pinned_forbids(struct engine *e, struct caller *c, struct inode *i)
     version_refs_free(names, count);
     return r;
 }
+
+/* retention.md §2.7: tags, ACL and security.* labels stay changeable. */
+static bool is_pinned(const struct attr_item *item)
+{
+    if (item->kind == ATTR_TAG)
+        return false;
+    if (item->kind != ATTR_XATTR)
+        return true;
+    static const char *const free_ones[] = {"system.", "security."};
+    for (size_t i = 0; i < sizeof free_ones / sizeof *free_ones; i++) {
+        if (item->name_len > strlen(free_ones[i]) && memcmp(item->name, free_ones[i], strlen(free_ones[i])) == 0)
+            return false;
+    }
+    return true;
+}
+
+static int take_attrs(struct attrs *out, const struct attrs *from, bool pinned)
+{
+    struct attr_item item;
+    int r = 0;
+    for (size_t at = 0; r == 0 && attrs_next(from, &at, &item);) {
+        if (is_pinned(&item) == pinned)
+            r = attrs_set(out, item.kind, item.name, item.name_len, item.value, item.len);
+    }
+    return r;
+}
+
+int lock_pin_record(struct record *mine, const struct record *locked)
+{
+    struct attrs attrs = {0};
+    int r = take_attrs(&attrs, &locked->attrs, true);
+    if (r == 0)
+        r = take_attrs(&attrs, &mine->attrs, false);
+    if (r < 0) {
+        attrs_done(&attrs);
+        return r;
+    }
+    attrs_done(&mine->attrs);
+    mine->attrs = attrs;
+    mine->uid = locked->uid;
+    mine->gid = locked->gid;
+    mine->mtime = locked->mtime;
+    mine->atime = locked->atime;
+    mine->atime_set = locked->atime_set;
+    mine->btime = locked->btime;
+    memcpy(mine->made_by, locked->made_by, sizeof mine->made_by);
+    return 0;
+}

@@ -279,6 +279,8 @@ bool lock_retention_in_force(struct engine *e, const struct version *v);
 int inode_seal(struct engine *e, struct caller *c, uint64_t ino, struct inode **keep);
 void inode_seal_end(struct engine *e, struct inode *i); /* NULL is accepted */
 int inode_publish(struct engine *e, struct caller *c, uint64_t ino); /* the same without sealing: later writes change that version */
+/* What a locked version keeps of its own when the inode's attributes are written to it (an open draft may have others already). */
+int lock_pin_record(struct record *mine, const struct record *locked);
 int bypasses_open(struct engine *e);
 void bypasses_close(struct engine *e);
 /* retention.md §2.7: owner, times, user.* and trusted.* attributes, headers and meta.* stay as they are where any name's current

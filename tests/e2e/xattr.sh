@@ -85,7 +85,7 @@ fails "a tag set over ten is EINVAL" EINVAL xset "$f" s3.tagging 'a=1&b=2&c=3&d=
 fails "a malformed tag set is EINVAL" EINVAL xset "$f" s3.tagging 'k=v&k=w'
 is "and the value before stays" "k=v&k3=v3" "$(xget "$f" s3.tagging)"
 matches "with words" '.+' "$(last_error "$f")"
-fails "an expiry that is no date is EINVAL" EINVAL xset "$f" s3.expires not-a-date
+fails "an expiry of two lines is EINVAL" EINVAL xset "$f" s3.expires "$(printf "a\nb")"
 fails "a bad bucket.versioning is EINVAL" EINVAL xset "$B" s3.bucket.versioning enabled
 matches "bucket.versioning is unchanged" '<Status>Enabled</Status>' "$(xget "$B" s3.bucket.versioning)"
 matches "with words that name what is right" 'Enabled' "$(last_error "$B")"
