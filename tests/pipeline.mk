@@ -9,6 +9,11 @@ tests_unit_test_pipeline_extmap_SOURCES = tests/unit/test_pipeline_extmap.c
 tests_unit_test_pipeline_extmap_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_pipeline_extmap
 
+check_PROGRAMS += tests/unit/test_pipeline_extmap_codec
+tests_unit_test_pipeline_extmap_codec_SOURCES = tests/unit/test_pipeline_extmap_codec.c
+tests_unit_test_pipeline_extmap_codec_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_pipeline_extmap_codec
+
 check_PROGRAMS += tests/unit/test_pipeline_stages
 tests_unit_test_pipeline_stages_SOURCES = tests/unit/test_pipeline_stages.c
 tests_unit_test_pipeline_stages_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
@@ -30,5 +35,5 @@ check_PROGRAMS += tests/bench/bench_pipeline
 tests_bench_bench_pipeline_SOURCES = tests/bench/bench_pipeline.c
 tests_bench_bench_pipeline_LDADD = libholdfs.a $(HOLDFS_LIBS)
 
-EXTRA_DIST += tests/fuzz/fuzz_frame.c tests/fuzz/fuzz_extmap.c \
+EXTRA_DIST += tests/unit/extmap_samples.h tests/fuzz/fuzz_frame.c tests/fuzz/fuzz_extmap.c \
 	tests/fuzz/seeds/frame/hello tests/fuzz/seeds/extmap/edited-file tests/fuzz/seeds/extmap/empty
