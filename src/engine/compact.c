@@ -180,11 +180,10 @@ static int choose(struct cycle *k)
 static bool map_touches(struct cycle *k, const struct extmap *map)
 {
     const struct extent *x;
-    for (struct extmap_cursor at = {0}; map && (x = extmap_next(map, &at));) {
-        if (x->segment && chosen_find(k, x->segment))
-            return true;
-    }
-    return false;
+    bool touches = false;
+    for (struct extmap_cursor at = {0}; !touches && map && (x = extmap_next(map, &at));)
+        touches = x->segment && chosen_find(k, x->segment);
+    return touches;
 }
 
 static int collect_row(void *arg, const struct version_row *row)
@@ -352,8 +351,7 @@ int map_unseen(const struct extmap *map, struct spans *seen, struct extmap **ret
     if (r < 0)
         return r;
     bytes_put(&sub->inline_data, map->inline_data.data, map->inline_data.len);
-    if (sub->inline_data.failed)
-        r = -ENOMEM;
+    r = sub->inline_data.failed ? -ENOMEM : 0;
     const struct extent *x;
     for (struct extmap_cursor at = {0}; r == 0 && (x = extmap_next(map, &at));) {
         if (!x->segment || !span_covers(seen, x))
