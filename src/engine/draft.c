@@ -5,6 +5,16 @@
 #include <assert.h>
 #include <stdio.h>
 
+bool draft_unpublished(const struct inode *i)
+{
+    return i->draft && (!i->seq || atomic_load(&i->draft->changed));
+}
+
+void draft_attrs_changed(struct inode *i)
+{
+    atomic_store(&i->draft->attrs_unsaved, true);
+}
+
 bool draft_open(const struct inode *i)
 {
     return i->draft != NULL;

@@ -34,7 +34,8 @@ struct draft {
     uint32_t parts;         /* draft rows after it */
     uint64_t parts_bytes;
     uint64_t size_bytes;
-    bool changed;    /* since the last publish */
+    atomic_bool changed;       /* since the last publish; set under C, read under M too */
+    atomic_bool attrs_unsaved; /* A: attributes were given to it that no draft row tells */
     bool published;  /* in this draft's life: later publishes replace that version's content */
     bool saved;      /* a draft row stands in metadata */
     bool written;    /* bytes were written in this draft or before */

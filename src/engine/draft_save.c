@@ -111,7 +111,8 @@ static int draft_save_part(struct engine *e, struct inode *i)
 int draft_save(struct engine *e, struct inode *i, bool *ret_inline)
 {
     struct draft *d = i->draft;
-    if (!d->small && d->has_base && !d->map_unsaved && d->parts_bytes < DRAFT_PARTS_BYTES) {
+    bool attrs_unsaved = atomic_exchange(&d->attrs_unsaved, false);
+    if (!d->small && d->has_base && !d->map_unsaved && !attrs_unsaved && d->parts_bytes < DRAFT_PARTS_BYTES) {
         *ret_inline = true;
         return d->pending_saved < d->pending_len ? draft_save_part(e, i) : 0;
     }

@@ -449,6 +449,10 @@ int inode_record_save(struct engine *e, struct inode *i)
         return 0;
     if (i->dir)
         return inode_save(e, i);
+    if (draft_unpublished(i)) { /* publishing or fsync will write them */
+        draft_attrs_changed(i);
+        return 0;
+    }
     struct version_ref *names;
     size_t count;
     int r = inode_names(e, i, &names, &count);

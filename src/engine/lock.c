@@ -182,7 +182,7 @@ static int pinned_name(struct engine *e, struct caller *c, const struct inode *i
 
 int pinned_forbids(struct engine *e, struct caller *c, struct inode *i)
 {
-    if (i->dir || i->orphan || !i->bucket || !i->bucket->object_lock)
+    if (i->dir || i->orphan || !i->bucket || !i->bucket->object_lock || draft_unpublished(i))
         return 0;
     struct version_ref *names;
     size_t count;

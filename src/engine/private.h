@@ -349,6 +349,9 @@ int version_publish_time(struct engine *e, uint32_t bucket, struct span key, int
 /* Publishes and seals the inode's draft, if any, so that what comes next meets a sealed version. Content lock held (write), M not held. */
 int draft_seal(struct engine *e, struct caller *c, struct inode *i);
 bool draft_open(const struct inode *i); /* M or C */
+/* It holds content that is no version yet: attributes set now are the draft's, not the current version's (mount.md §3). M. */
+bool draft_unpublished(const struct inode *i);
+void draft_attrs_changed(struct inode *i); /* of a draft that is unpublished: the next fsync writes them down. M */
 void record_new_etag(struct record *record); /* the opaque "-0" form */
 /* Content short enough to stay in the row (symbolic links): sealed into record->map. */
 int content_small(struct engine *e, struct bucket *b, struct record *record, const void *data, size_t len);

@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+/* What the kernel sends of its own accord with write-back cache. */
+static const unsigned KERNEL_TIMES = SET_MTIME | SET_CTIME;
+
 static int setattr_size(struct engine *e, struct caller *c, struct inode *i, uint64_t size)
 {
     if (i->dir)
@@ -90,8 +93,13 @@ static int setattr_rows(struct engine *e, struct inode *i, unsigned set, const s
     }
     setattr_apply(i, set, values);
     int r = (set & SET_MODE) ? acl_follow_mode(&i->record) : 0;
-    if (r < 0 || i->orphan || (draft_open(i) && !i->seq))
+    if (r < 0 || i->orphan)
         return r;
+    if (!i->dir && draft_unpublished(i)) {
+        if (set != KERNEL_TIMES) /* those come with each fsync; draft rows have a time of their own */
+            draft_attrs_changed(i);
+        return 0;
+    }
     r = txn_begin(e);
     if (r == 0)
         r = txn_end(e, inode_record_save(e, i));
@@ -104,7 +112,7 @@ static int setattr_rows(struct engine *e, struct inode *i, unsigned set, const s
  * modification time that stays is no touch, and nothing a lock pins. */
 static bool setattr_changes_nothing(struct engine *e, struct inode *i, unsigned set, const struct engine_attr *v)
 {
-    if (set != (SET_MTIME | SET_CTIME))
+    if (set != KERNEL_TIMES)
         return false;
     struct engine_attr now;
     inode_attr(e, i, &now);

@@ -181,25 +181,20 @@ def walk(store):
 def with_damage(store, change, sentence):
     """change(files) alters a closed store's files; it is then refused at mount, or reads give EIO, and nothing wrong is shown."""
     store.umount()
-    saved = {n: read(meta(store, n)) for n in os.listdir(store.dir) if n.startswith("meta.")}
+    saved = store.metadata()
     try:
         change()
         status, words = store.try_mount()
         if status is None:
             met = walk(store)
             check(met <= {errno.EIO} and met, f"{sentence}: wanted EIO, met {[errno.errorcode[e] for e in met]}")
-            store.umount()
         else:
             same(1, status, f"{sentence}: exit of mount")
             check(words.strip(), "with words")
     finally:
         if store.daemon:
             store.kill()
-        for name in [n for n in os.listdir(store.dir) if n.startswith("meta.")]:
-            if name not in saved:
-                os.unlink(meta(store, name))
-        for name, data in saved.items():
-            write(meta(store, name), data)
+        store.put_metadata(saved)
         store.mount()
 
 
@@ -244,7 +239,7 @@ def every_page_damaged(store, b):
 def pages_put_back_from_an_older_copy(store, b):
     fill(b)
     store.umount()
-    older = {n: read(meta(store, n)) for n in os.listdir(store.dir) if n.startswith("meta.")}
+    older = store.metadata()
     store.mount()
     for n in range(0, 400):
         write(f"{b}/{'x' * 100}-{n}", b"newer content")

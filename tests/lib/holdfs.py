@@ -139,6 +139,8 @@ class Version:
 
     @property
     def marker(self):
+        if not stat.S_ISREG(os.lstat(self.path).st_mode):
+            return False  # the VFS allows no user.* on links and special files
         try:
             return get(self.path, "delete-marker") == "true"
         except OSError as e:
@@ -160,7 +162,7 @@ def history(path):
     except FileNotFoundError:
         return []
     same(sorted(names), names, f"{base} is listed oldest first")
-    return [Version(os.path.join(base, n)) for n in names if stat.S_ISREG(os.lstat(os.path.join(base, n)).st_mode)]
+    return [Version(os.path.join(base, n)) for n in names if not stat.S_ISDIR(os.lstat(os.path.join(base, n)).st_mode)]
 
 
 def shape(path):
@@ -266,6 +268,18 @@ class Store:
         self.daemon.wait()
         self.daemon = None
         subprocess.run(["umount", "-l", self.mnt], check=True)
+
+    def metadata(self):
+        """name -> bytes of the metadata files; the store is closed."""
+        return {n: read(os.path.join(self.dir, n)) for n in os.listdir(self.dir) if n.startswith("meta.")}
+
+    def put_metadata(self, files):
+        """Makes the metadata files just these."""
+        for name in self.metadata():
+            os.unlink(os.path.join(self.dir, name))
+        for name, data in files.items():
+            with open(os.open(os.path.join(self.dir, name), os.O_WRONLY | os.O_CREAT, 0o600), "wb") as f:
+                f.write(data)
 
     def bucket(self, name, **properties):
         path = os.path.join(self.mnt, name)

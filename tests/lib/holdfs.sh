@@ -161,7 +161,7 @@ daemon_kill() { # kill -9, then take the dead mount away
 
 # ---- looking at files ----
 
-names_in() { ls -f "$1" | grep -vx -e . -e .. || true; }
+names_in() { ls -f "$1" | grep -vxF -e . -e .. || true; }
 
 versions() { # versions DIR/NAME : how many entries its history has, delete markers among them
     local dir name
