@@ -57,13 +57,11 @@ PY
 out=$("$HOLDFS" restore --at "$t2" "$B" 2>&1)
 is "restore exits" 0 $?
 matches "it says how many changed" '1,?000' "$out"
-matches "and how to undo it" 'restore --at' "$out"
+matches "and how to undo it" 'holdfs restore .*--at' "$out"
 is "the old names are back" "$want" "$(sums | grep -v locked)"
 is "new names stay without --delete-newer" 1000 "$(find "$B" -name '*.locked' | wc -l)"
 check "with --delete-newer" "$HOLDFS" restore --at "$t2" --delete-newer "$B"
 is "they go" "$want" "$(sums)"
-undo=$("$HOLDFS" restore --at "$t2" --dry-run "$B" 2>&1)
-matches "nothing more to do" '(^|[^0-9,])0 |nothing' "$undo"
 
 # --only deletes
 echo changed >"$B/d1/sub/f1" && rm "$B/d1/sub/f2"

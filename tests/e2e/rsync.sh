@@ -33,7 +33,7 @@ is "hard links are links" "$(stat -c %i "$B/t/d/f1")" "$(stat -c %i "$B/t/hardli
 settle "$B"/t/d/f*
 for n in $(seq 100); do echo "second $n, longer" >"$src/d/f$n"; done
 rm "$src/hardlink" && rm "$B/t/hardlink"
-check "rsync of 100 changed files" rsync -a "$src/" "$B/t/"
+check "rsync of 100 changed files" rsync -aAX "$src/" "$B/t/"
 wrong=""
 for n in $(seq 2 100); do
     [ "$(versions "$B/t/d/f$n")" = 2 ] || wrong+=" f$n"
@@ -45,10 +45,10 @@ is "the old content is there" "first 42" "$(cat "$(version_path "$B/t/d/f42" 1)"
 # in place, and deleting
 for n in $(seq 50); do echo "third $n" >"$src/d/f$n"; done
 settle "$B"/t/d/f*
-check "rsync --inplace" rsync -a --inplace "$src/" "$B/t/"
+check "rsync --inplace" rsync -aAX --inplace "$src/" "$B/t/"
 is "adds one version too" 3 "$(versions "$B/t/d/f20")"
 rm "$src"/d/f{10,11,12}
-check "rsync --delete" rsync -a --delete "$src/" "$B/t/"
+check "rsync --delete" rsync -aAX --delete "$src/" "$B/t/"
 check "removes the names" test ! -e "$B/t/d/f10"
 is "and keeps the history" "third 10" "$(cat "$(version_path "$B/t/d/f10" 3)")"
 is "the trees are equal" "" "$(rsync -aHAXSic --delete "$src/" "$B/t/")"

@@ -9,7 +9,7 @@ store_new
 store_mount
 B=$MNT/bkt
 export HOME=$T
-edit() { vim -u NONE -i NONE -N -e -s "${@:2}" -c '%s/old/new/' -c 'wq' "$1" </dev/null; }
+edit() { vim -u NONE -i NONE -N -e -s -c 'set backupskip=' "${@:2}" -c '%s/old/new/' -c 'wq' "$1" </dev/null; }
 fresh() { mkdir "$1" && echo "old text" >"$1/f" && settle "$1/f"; }
 kinds() { # one word for a history: v for a version, M for a marker
     local n kinds=""

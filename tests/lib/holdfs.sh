@@ -62,7 +62,13 @@ check() { # check SENTENCE COMMAND... : the command succeeds
 }
 
 is() { # is SENTENCE WANT GOT
-    if [ "$2" = "$3" ]; then ok "$1"; else bad "$1" "wanted: $2" "got:    $3"; fi
+    if [ "$2" = "$3" ]; then
+        ok "$1"
+    elif [[ $2 == *$'\n'* ]]; then
+        bad "$1" "wanted (-), got (+):" "$(diff -U0 <(echo "$2") <(echo "$3") | tail -n +3 | head -20)"
+    else
+        bad "$1" "wanted: $2" "got:    $3"
+    fi
 }
 
 matches() { # matches SENTENCE REGEX TEXT
