@@ -248,9 +248,11 @@ int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, str
     return r < 0 ? r : version_store(e, &v);
 }
 
-/* Rows for directories that a key implies and nobody made. M, txn. */
+/* Rows for directories that a key implies and nobody made. The uppermost appears in a directory that the kernel may have listed.
+ * M, txn. */
 int version_make_parents(struct engine *e, struct bucket *b, struct span key)
 {
+    struct span uppermost = {0};
     for (size_t end = key.len; end > 0; end--) {
         if (key.p[end - 1] != '/')
             continue;
@@ -258,7 +260,7 @@ int version_make_parents(struct engine *e, struct bucket *b, struct span key)
         struct tree_row row;
         int r = e->meta_ops->tree_get(e->m, b->number, dir, &row);
         if (r == 0)
-            return 0; /* its own parents exist then */
+            break; /* its own parents exist then */
         if (r != -ENOENT)
             return r;
         struct record record = {.mode = S_IFDIR | 0755, .generation = 1, .implicit = true};
@@ -269,7 +271,10 @@ int version_make_parents(struct engine *e, struct bucket *b, struct span key)
             r = dir_row_put(e, b->number, dir, ino, &record);
         if (r < 0)
             return r;
+        uppermost = dir;
     }
+    if (uppermost.len)
+        version_wake(e, b->number, uppermost, 0);
     return 0;
 }
 
