@@ -6,6 +6,7 @@
 #include "engine/property.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 static struct property_call call_of(struct engine *e, struct caller *c)
@@ -237,7 +238,9 @@ int engine_property_list(struct engine *e, struct caller *c, const struct engine
     struct property_call p = call_of(e, c);
     LOCK_SCOPE(&e->meta);
     int r = property_resolve(&p, t);
-    for (size_t i = 0; r == 0 && i < property_count; i++) {
+    /* The VFS lets nobody read user.* of links and special files; what is listed and cannot be read makes copies fail. */
+    bool readable = r == 0 && ((p.where & ON_ROOT) || S_ISREG(property_record(&p)->mode) || S_ISDIR(property_record(&p)->mode));
+    for (size_t i = 0; readable && i < property_count; i++) {
         p.property = &properties[i];
         if (all || (p.property->flags & PROPERTY_COPYABLE))
             r = list_one(&p, out);
