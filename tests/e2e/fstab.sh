@@ -56,9 +56,7 @@ CREDENTIALS_DIRECTORY=$T/credentials "$HOLDFS" mount -o credential=store-key "$S
 is "credential= opens it" 0 $?
 check "fusermount3 -u" fusermount3 -u "$MNT"
 check "ends the daemon" within 10 gone "$(tail -1 "$T/pids")"
-install -m 600 "$T/credentials/store-key" "$T/key"
-"$HOLDFS" mount -o "key-file=$T/key" "$STORE2" "$MNT"
-is "key-file= needs a slot of its kind" 1 $?
+refused "a passphrase does not" 'no slot opens with this key' mount -o "passphrase-file=$PASS" "$STORE2" "$MNT"
 HOLDFS_PASSPHRASE_FILE=$PASS "$HOLDFS" mount "$T/store" "$MNT"
 is "\$HOLDFS_PASSPHRASE_FILE opens a store" 0 $?
 STORE=$T/store && daemon_pid >>"$T/pids"

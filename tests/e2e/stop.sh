@@ -27,6 +27,7 @@ while True:
 PY
     done
 }
+busy() { [ "$(cat "$T"/log? 2>/dev/null | wc -l)" -ge 100 ]; }
 all_there() { # the newest acknowledged content of each name, or a later one that was under way
     python3 - "$MNT/bkt" "$T"/log? <<'PY'
 import hashlib, os, sys
@@ -62,7 +63,7 @@ for how in SIGTERM umount SIGINT; do
     pid=$(daemon_pid)
     rm -f "$T"/log?
     writers
-    sleep 2
+    check "writers are at work" within 60 busy
     begun=$(date +%s%N)
     case $how in
     umount) umount -l "$MNT" ;;
