@@ -49,8 +49,9 @@ static int setattr_may(struct engine *e, struct caller *c, struct inode *i, unsi
     if (!owner && ((set & SET_SIZE) || draft_open(i)))
         return 0; /* the times of a newer version */
     r = pinned_forbids(e, c, i);
-    if (r == -EPERM && !owner && !(set & SET_MODE) && atomic_load(&i->writers)) {
-        /* The kernel's write-back sends times before the bytes they belong to: a newer version will have its own. */
+    if (r == -EPERM && !(set & ~(unsigned)(SET_MTIME | SET_CTIME)) && atomic_load(&i->writers)) {
+        /* The kernel's write-back sends these two, and may send them before the bytes they belong to: the newer version that
+         * those make will have its own. utimensat(2) sets the access time as well. */
         reason_clear(&c->reason);
         *ret_set = 0;
         r = 0;
