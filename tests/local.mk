@@ -26,6 +26,7 @@ E2E_TESTS = \
 	tests/e2e/locks.sh \
 	tests/e2e/many.py \
 	tests/e2e/names.sh \
+	tests/e2e/reader.sh \
 	tests/e2e/readonly.sh \
 	tests/e2e/restic.sh \
 	tests/e2e/restore.sh \
@@ -37,6 +38,7 @@ E2E_TESTS = \
 	tests/e2e/stress.py \
 	tests/e2e/tamper.py \
 	tests/e2e/tar.sh \
+	tests/e2e/upkeep.sh \
 	tests/e2e/vim.sh \
 	tests/e2e/xattr.sh
 TESTS += $(E2E_TESTS)

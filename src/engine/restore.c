@@ -117,16 +117,19 @@ static bool verdict_wanted(const struct restore *r, enum verdict v)
 
 /* ---- what stands in the way ---- */
 
-/* A file where a directory is needed, or a directory where a file was. M */
-static int key_blocked(struct restore *r, uint32_t bucket, struct span key)
+/* A file where a directory is needed, or a directory where a file was. *ret_stands: so much of the key is in the tree. M */
+static int key_blocked(struct restore *r, uint32_t bucket, struct span key, size_t *ret_stands)
 {
     struct tree_row row;
     int q = r->e->meta_ops->tree_get(r->e->m, bucket, key, &row);
+    *ret_stands = key.len;
     if (q == 0)
         return row.kind == TREE_DIR;
     for (size_t end = key.len; q == -ENOENT && end > 0; end--) {
+        *ret_stands = 0;
         if (key.p[end - 1] != '/')
             continue;
+        *ret_stands = end - 1;
         q = r->e->meta_ops->tree_get(r->e->m, bucket, span_of(key.p, end - 1), &row);
         if (q == 0)
             return row.kind != TREE_DIR;
@@ -177,11 +180,8 @@ static int count_key(struct restore *r, struct bucket *b, struct span key)
     if (q < 0)
         return q;
     r->counts[s.verdict]++;
-    if (!verdict_wanted(r, s.verdict)) {
-        if (s.verdict == CHANGED || s.verdict == DELETED || s.verdict == CREATED)
-            note_by(r, s.made_by);
+    if (!verdict_wanted(r, s.verdict))
         return 0;
-    }
     note_by(r, s.made_by);
     q = permitted(r, b, key, s.verdict);
     if (q == 0 && s.verdict == CREATED)
@@ -240,7 +240,8 @@ static int split_linked(struct engine *e, struct bucket *b, struct span key)
 
 static int put_back(struct restore *r, struct bucket *b, struct span key, const struct key_state *s)
 {
-    int q = key_blocked(r, b->number, key);
+    size_t stands;
+    int q = key_blocked(r, b->number, key, &stands);
     if (q != 0) {
         if (q > 0)
             note_blocked(r, b, key);
@@ -265,8 +266,10 @@ static int put_back(struct restore *r, struct bucket *b, struct span key, const 
     record_done(&shared);
     if (q == 0)
         r->restored++;
-    if (q == 0 && s->verdict == DELETED)
-        wake(r->e, b->number, key);
+    for (size_t end = stands + 1; q == 0 && end <= key.len; end++) { /* the name, and directories that came back with it */
+        if (end == key.len || key.p[end] == '/')
+            wake(r->e, b->number, span_of(key.p, end));
+    }
     return q;
 }
 
