@@ -24,9 +24,13 @@ static const struct operation operation_table[] = {
     {"retention.set", 0, operation_retention_set},
     {"retention.bypass", OPERATION_MOUNTED, operation_retention_bypass},
     {"legal-hold", 0, operation_legal_hold},
+    {"fsck", 0, operation_fsck},
+    {"scrub", 0, operation_scrub},
     {"gc", 0, operation_gc},
     {"compact", 0, operation_compact},
     {"compact.stop", OPERATION_MOUNTED, operation_compact_stop},
+    {"export", 0, operation_export},
+    {"import", 0, operation_import},
 };
 
 const struct operation *operation_find(const char *name)

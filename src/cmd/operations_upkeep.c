@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Operations on the store as a whole: its state, its clock, giving back space. */
+ * Operations on the store as a whole: its state, its clock, checking, giving back space, export and
+ * import. */
 #include "cmd/operation.h"
 
 #include <errno.h>
@@ -18,6 +19,17 @@ int operation_clock_show(struct operation_call *call)
 {
     int r = operation_known_caller(call);
     return r < 0 ? r : engine_clock_show(call->engine, &call->result);
+}
+
+int operation_fsck(struct operation_call *call)
+{
+    return engine_fsck(call->engine, call->caller, operation_flag(call, "repair"), call->progress,
+                       &call->result);
+}
+
+int operation_scrub(struct operation_call *call)
+{
+    return engine_scrub(call->engine, call->caller, call->progress, &call->result);
 }
 
 int operation_gc(struct operation_call *call)
@@ -40,4 +52,27 @@ int operation_compact_stop(struct operation_call *call)
     if (operation_stop("compact") == 0)
         return reason_fail(&call->caller->reason, ESRCH, "no compaction is running");
     return 0;
+}
+
+int operation_export(struct operation_call *call)
+{
+    char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
+    int r = operation_bucket_name(call, bucket);
+    if (r < 0)
+        return r;
+    if (call->fd < 0)
+        return reason_fail(&call->caller->reason, EINVAL, "no file was passed to write the stream to");
+    return engine_export(call->engine, call->caller, bucket, operation_flag(call, "move"), call->fd,
+                         call->progress, &call->result);
+}
+
+int operation_import(struct operation_call *call)
+{
+    char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
+    int r = operation_bucket_name(call, bucket);
+    if (r < 0)
+        return r;
+    if (call->fd < 0)
+        return reason_fail(&call->caller->reason, EINVAL, "no file was passed to read the stream from");
+    return engine_import(call->engine, call->caller, bucket, call->fd, call->progress, &call->result);
 }

@@ -65,8 +65,9 @@ is "with its history" "$history" "$(cd "$MNT/again/.versions" && find . | sort)"
 store_unmount
 
 # 28: one byte of a segment
-segment=$(find "$STORE/segments" -name '*.seg' -size +1M | sort | tail -1)
-printf '\x55\x55' | dd of="$segment" bs=1 seek=100000 conv=notrunc status=none
+find "$STORE/segments" -name '*.seg' -size +1M | while read -r segment; do
+    printf '\x55\x55' | dd of="$segment" bs=1 seek=100000 conv=notrunc status=none
+done
 store_mount
 damaged=$("$HOLDFS" scrub --json "$MNT" | json '["findings"][0]["key"]')
 bucket=$("$HOLDFS" scrub --json "$MNT" | json '["findings"][0]["bucket"]')
