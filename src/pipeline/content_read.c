@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* Frames fetched at once: enough that a call costs little beside its copy, and few enough that they are still in the
- * processor's cache when they are opened (measured: 1 MiB at a time reads slower). */
+/* Frames fetched at once: enough that a call costs little beside its copy, few enough to be in the processor's cache
+ * when they are opened. (128 KiB to 1 MiB could not be told apart on a busy machine; bench_pipeline on a quiet one can.) */
 enum { READING_FETCH_BYTES = 256 << 10 };
 
 /* One reading on its way. */
