@@ -44,18 +44,12 @@ static bool name_ends(const char *name, const char *end)
     return n >= m && !strcmp(name + n - m, end);
 }
 
-/* Sizes, by the names they have in answers. */
+/* A member that is a size: by its name, or one of `stat`, which has the names of attributes. */
 static bool is_size(const char *name)
 {
-    static const char *const sizes[] = {"logical",     "stored",   "free_to_go", "size",
-                                        "size-stored", "segments", "metadata",   "free"};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
-        if (!strcmp(name, sizes[i]))
-            return true;
-    return name_ends(name, "_bytes");
+    return name_ends(name, "_bytes") || !strcmp(name, "size") || !strcmp(name, "size-stored");
 }
 
-/* A scalar as text; "" for null and what is no scalar. */
 static void render_scalar(const char *name, const json_t *value, char out[RENDER_TEXT_BYTES])
 {
     char number[32];

@@ -92,8 +92,8 @@ static int du_row(void *arg, const struct version_row *row)
 
 static json_t *du_class_json(struct du_class *k)
 {
-    return json_pack("{s:I, s:I, s:I}", "versions", (json_int_t)k->versions, "logical", (json_int_t)k->logical_bytes,
-                     "stored", (json_int_t)(spans_bytes(&k->spans) + k->inline_bytes));
+    return json_pack("{s:I, s:I, s:I}", "versions", (json_int_t)k->versions, "logical_bytes", (json_int_t)k->logical_bytes,
+                     "stored_bytes", (json_int_t)(spans_bytes(&k->spans) + k->inline_bytes));
 }
 
 static json_t *du_json(struct du *d)
@@ -102,7 +102,7 @@ static json_t *du_json(struct du *d)
     uint64_t kept = spans_bytes(&d->kept.spans) + d->kept.inline_bytes;
     json_t *out = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "current", du_class_json(&d->current), "old",
                             du_class_json(&d->old), "locked", du_class_json(&d->locked), "markers",
-                            (json_int_t)d->markers, "stored", (json_int_t)all, "free_to_go", (json_int_t)(all - kept));
+                            (json_int_t)d->markers, "stored_bytes", (json_int_t)all, "free_to_go_bytes", (json_int_t)(all - kept));
     if (out && d->locked_until_ms) {
         char until[40];
         timeform_format_ms(d->locked_until_ms, until);
@@ -179,14 +179,14 @@ static json_t *debug_version(struct engine *e, struct version *v, bool latest)
     version_describe(e, v, latest, &d);
     json_t *out = json_pack("{s:s, s:s, s:I, s:i, s:b, s:I, s:I, s:s, s:s, s:i, s:I, s:I, s:i}", "id", d.id, "name",
                             d.name, "seq", (json_int_t)v->seq, "flags", (int)v->flags, "latest", latest, "ino",
-                            (json_int_t)v->ino, "size", (json_int_t)v->record.size_bytes, "etag", d.etag, "made_by",
+                            (json_int_t)v->ino, "size_bytes", (json_int_t)v->record.size_bytes, "etag", d.etag, "made_by",
                             d.made_by, "lock_mode", (int)v->lock_mode, "lock_until_ms", (json_int_t)v->lock_until_ms,
                             "lock_hold_s", (json_int_t)v->lock_hold_s, "legal_hold", (int)v->legal_hold);
     const struct extmap *map = v->record.map;
     if (!out || !map)
         return out;
-    json_object_set_new(out, "stored", json_integer((json_int_t)extmap_stored_bytes(map)));
-    json_object_set_new(out, "inline", json_integer((json_int_t)map->inline_data.len));
+    json_object_set_new(out, "stored_bytes", json_integer((json_int_t)extmap_stored_bytes(map)));
+    json_object_set_new(out, "inline_bytes", json_integer((json_int_t)map->inline_data.len));
     json_object_set_new(out, "deks", debug_deks(map));
     json_object_set_new(out, "extents", debug_extents(map));
     return out;

@@ -460,7 +460,7 @@ static int export_begin(struct export *x, const char *bucket, bool move)
     return r;
 }
 
-/* {"bucket","versions":n,"directories":n,"bytes":n,"stream_bytes":n,"moved":bool} */
+/* {"bucket","versions":n,"directories":n,"content_bytes":n,"stream_bytes":n,"moved":bool} */
 int engine_export(struct engine *e, struct caller *c, const char *bucket, bool move, int fd,
                   struct engine_progress progress, json_t **ret)
 {
@@ -482,7 +482,7 @@ int engine_export(struct engine *e, struct caller *c, const char *bucket, bool m
     if (r < 0)
         return r;
     *ret = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "bucket", bucket, "versions", (json_int_t)x.versions, "directories",
-                     (json_int_t)x.dirs, "bytes", (json_int_t)x.objects_bytes, "stream_bytes", (json_int_t)stream, "moved",
+                     (json_int_t)x.dirs, "content_bytes", (json_int_t)x.objects_bytes, "stream_bytes", (json_int_t)stream, "moved",
                      move);
     return *ret ? 0 : -ENOMEM;
 }

@@ -549,7 +549,7 @@ static int import_run(struct import *m)
     return r < 0 ? r : txn_end(m->e, close_key(m));
 }
 
-/* {"bucket","versions":n,"directories":n,"bytes":n,"locked":n} */
+/* {"bucket","versions":n,"directories":n,"content_bytes":n,"locked":n} */
 int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd, struct engine_progress progress,
                   json_t **ret)
 {
@@ -568,7 +568,7 @@ int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd
         r = durable_advance(e);
     if (r == 0) {
         *ret = json_pack("{s:s, s:I, s:I, s:I, s:I}", "bucket", bucket, "versions", (json_int_t)m->versions, "directories",
-                         (json_int_t)m->dirs, "bytes", (json_int_t)m->bytes, "locked", (json_int_t)m->locked);
+                         (json_int_t)m->dirs, "content_bytes", (json_int_t)m->bytes, "locked", (json_int_t)m->locked);
         r = *ret ? 0 : -ENOMEM;
     }
     pax_reader_done(&m->in);

@@ -171,7 +171,7 @@ static void scrub_remember(struct engine *e, const json_t *result)
     json_decref(value);
 }
 
-/* {"versions":n,"bytes":n,"damaged":n,"clean":bool,"findings":[{"bucket","key","version","locked","what"}]} */
+/* {"versions":n,"verified_bytes":n,"damaged":n,"clean":bool,"findings":[{"bucket","key","version","locked","what"}]} */
 int engine_scrub(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret)
 {
     int r = engine_may(e, c, "holdfs:Scrub", NULL, span_of(NULL, 0));
@@ -189,7 +189,7 @@ int engine_scrub(struct engine *e, struct caller *c, struct engine_progress prog
     for (size_t i = 0; r == 0 && i < count; i++)
         r = scrub_bucket(s, buckets[i]);
     if (r == 0) {
-        *ret = json_pack("{s:I, s:I, s:I, s:b, s:O}", "versions", (json_int_t)s->versions, "bytes", (json_int_t)s->bytes,
+        *ret = json_pack("{s:I, s:I, s:I, s:b, s:O}", "versions", (json_int_t)s->versions, "verified_bytes", (json_int_t)s->bytes,
                          "damaged", (json_int_t)s->damaged, "clean", s->damaged == 0, "findings", s->findings);
         r = *ret ? 0 : -ENOMEM;
     }

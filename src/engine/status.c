@@ -118,10 +118,11 @@ static int status_data(struct engine *e, json_t *out)
     json_object_set_new(out, "versions", json_integer((json_int_t)c.versions));
     json_object_set_new(out, "markers", json_integer((json_int_t)c.markers));
     json_object_set_new(out, "locked", json_integer((json_int_t)c.locked));
-    json_t *bytes = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "logical", (json_int_t)c.logical_bytes, "versions",
-                              (json_int_t)c.versions_bytes, "stored", (json_int_t)(stored + metadata), "segments",
-                              (json_int_t)stored, "metadata", (json_int_t)metadata, "free", (json_int_t)available);
-    return json_object_set_new(out, "bytes", bytes) < 0 ? -ENOMEM : 0;
+    json_t *space = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "logical_bytes", (json_int_t)c.logical_bytes,
+                              "versions_bytes", (json_int_t)c.versions_bytes, "stored_bytes",
+                              (json_int_t)(stored + metadata), "segments_bytes", (json_int_t)stored, "metadata_bytes",
+                              (json_int_t)metadata, "free_bytes", (json_int_t)available);
+    return json_object_set_new(out, "space", space) < 0 ? -ENOMEM : 0;
 }
 
 static uint64_t open_drafts(struct engine *e)
@@ -176,8 +177,8 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
         warn(list, "the store's date lags %lld s behind the machine's: locks made for a date end that much later; "
                    "holdfs clock show",
              (long long)lag);
-    const json_t *bytes = json_object_get(out, "bytes");
-    if (json_integer_value(json_object_get(bytes, "free")) < 64 << 20)
+    const json_t *space = json_object_get(out, "space");
+    if (json_integer_value(json_object_get(space, "free_bytes")) < 64 << 20)
         warn(list, "the backing filesystem is full: writes fail until space is freed; holdfs gc and holdfs compact still work");
     json_int_t damaged = json_integer_value(json_object_get(json_object_get(out, "scrub"), "damaged"));
     if (damaged)
@@ -283,9 +284,8 @@ int engine_bucket_info(struct engine *e, struct caller *c, const char *name, jso
     json_object_set_new(out, "versions", json_integer((json_int_t)n.versions));
     json_object_set_new(out, "markers", json_integer((json_int_t)n.markers));
     json_object_set_new(out, "locked", json_integer((json_int_t)n.locked));
-    json_object_set_new(out, "bytes",
-                        json_pack("{s:I, s:I}", "logical", (json_int_t)n.logical_bytes, "versions",
-                                  (json_int_t)n.versions_bytes));
+    json_object_set_new(out, "logical_bytes", json_integer((json_int_t)n.logical_bytes));
+    json_object_set_new(out, "versions_bytes", json_integer((json_int_t)n.versions_bytes));
     *ret = out;
     return 0;
 }

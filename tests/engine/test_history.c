@@ -409,12 +409,12 @@ static void status_counts(void **state)
     assert_int_equal(number(st, "objects"), 1);
     assert_int_equal(number(st, "versions"), 3);
     assert_int_equal(number(st, "markers"), 1);
-    assert_int_equal(number(json_object_get(st, "bytes"), "logical"), 3);
+    assert_int_equal(number(json_object_get(st, "space"), "logical_bytes"), 3);
     json_decref(st);
     struct engine_place place = store_place(s, "a");
     assert_int_equal(engine_du(s->e, &s->c, &place, &st), 0);
     assert_int_equal(number(json_object_get(st, "old"), "versions"), 1);
-    assert_true(number(st, "free_to_go") > 0);
+    assert_true(number(st, "free_to_go_bytes") > 0);
     json_decref(st);
     assert_int_equal(engine_debug_object(s->e, &s->c, &place, &st), 0);
     assert_int_equal(json_array_size(json_object_get(st, "versions")), 2);
