@@ -28,3 +28,14 @@ check_PROGRAMS += tests/unit/test_auth_judge
 tests_unit_test_auth_judge_SOURCES = tests/unit/test_auth_judge.c
 tests_unit_test_auth_judge_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_auth_judge
+
+EXTRA_DIST += tests/engine/clock.h
+check_PROGRAMS += tests/engine/test_settle
+tests_engine_test_settle_SOURCES = tests/engine/test_settle.c tests/engine/rig.c
+tests_engine_test_settle_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_settle
+
+check_PROGRAMS += tests/engine/test_locks
+tests_engine_test_locks_SOURCES = tests/engine/test_locks.c tests/engine/rig.c
+tests_engine_test_locks_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_locks
