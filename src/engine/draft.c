@@ -35,6 +35,7 @@ void draft_free(struct draft *d)
     free(d->keys);
     content_key_unref(d->key);
     extmap_unref(d->map);
+    extmap_unref(d->saved_map);
     free(d);
 }
 
@@ -143,6 +144,8 @@ void draft_note_change(struct inode *i)
     if (!d->small)
         d->size_bytes = d->map->size_bytes;
     d->changed = true;
+    extmap_unref(d->saved_map);
+    d->saved_map = NULL;
     atomic_store(&i->live_size, d->size_bytes);
     atomic_store(&i->live_mtime_ns, clock_wall_ns());
 }

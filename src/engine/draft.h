@@ -38,6 +38,8 @@ struct draft {
     atomic_bool attrs_unsaved; /* A: attributes were given to it that no draft row tells */
     bool published;  /* in this draft's life: later publishes replace that version's content */
     bool saved;      /* a draft row stands in metadata */
+    bool promised;   /* by an fsync since the last publish: the draft rows' content must outlive a power cut */
+    struct extmap *saved_map; /* what the base row holds, while that is the content: its frames are durable. NULL: changed since */
     bool written;    /* bytes were written in this draft or before */
     struct principal principal; /* who opened it for writing first */
 };
@@ -57,9 +59,9 @@ int draft_take_keys(struct engine *e, struct inode *i); /* opens keys for deks t
 int draft_map(struct engine *e, struct inode *i, struct extmap **ret);
 /* Publishes what changed as a version under each of the inode's names (E5); the draft goes on. C write. */
 int draft_publish(struct engine *e, struct caller *c, struct inode *i);
-/* fsync: draft rows from which recovery makes the content as it is now. *ret_inline: they hold all bytes that were not durable before,
- * so that syncing the metadata log is enough. C write. draft_save.c */
-int draft_save(struct engine *e, struct inode *i, bool *ret_inline);
+/* fsync: draft rows from which recovery makes the content as it is now. What they refer to in segments is durable: syncing the
+ * metadata log is enough afterwards. C write. draft_save.c */
+int draft_save(struct engine *e, struct inode *i);
 int publish_record(struct inode *i, struct extmap *map, struct record *ret); /* what would be published now. M */
 int drafts_recover(struct engine *e, struct caller *c); /* at open: publishes what was fsynced, drops the rest */
 void caller_internal(struct engine *e, struct caller *c, const struct principal *p, const char *front);

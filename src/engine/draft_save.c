@@ -37,29 +37,39 @@ static int draft_put_base(struct engine *e, struct inode *i, const struct bytes 
     return txn_end(e, r);
 }
 
-static int draft_save_base(struct engine *e, struct inode *i, bool *ret_inline)
+static int draft_save_base(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
     struct extmap *map;
     int r = draft_map(e, i, &map);
     if (r < 0)
         return r;
-    *ret_inline = d->small && d->size_bytes <= DRAFT_INLINE_BYTES;
+    /* A row may reach the disk before anybody syncs it, and it replaces one that was promised: frames first, durable. */
+    r = extmap_all_inline(map) ? 0 : e->block_ops->sync(e->b);
+    if (r < 0) {
+        extmap_unref(map);
+        return r;
+    }
     LOCK_SCOPE(&e->meta);
     struct record record;
     int64_t written = atomic_load(&i->live_mtime_ns);
     r = publish_record(i, map, &record);
     atomic_store(&i->live_mtime_ns, written);
-    extmap_unref(map);
-    if (r < 0)
+    if (r < 0) {
+        extmap_unref(map);
         return r;
+    }
     struct bytes body = {0};
     draft_encode(i, &record, &body);
     record_done(&record);
     r = body.failed ? -ENOMEM : draft_put_base(e, i, &body);
     bytes_done(&body);
-    if (r < 0)
+    if (r < 0) {
+        extmap_unref(map);
         return r;
+    }
+    extmap_unref(d->saved_map);
+    d->saved_map = map;
     d->saved = true;
     d->has_base = !d->small;
     d->map_unsaved = false;
@@ -108,15 +118,17 @@ static int draft_save_part(struct engine *e, struct inode *i)
     return r;
 }
 
-int draft_save(struct engine *e, struct inode *i, bool *ret_inline)
+int draft_save(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
     bool attrs_unsaved = atomic_exchange(&d->attrs_unsaved, false);
     if (!d->small && d->has_base && !d->map_unsaved && !attrs_unsaved && d->parts_bytes < DRAFT_PARTS_BYTES) {
-        *ret_inline = true;
         return d->pending_saved < d->pending_len ? draft_save_part(e, i) : 0;
     }
-    return draft_save_base(e, i, ret_inline);
+    int r = draft_save_base(e, i);
+    if (r == 0)
+        d->promised = true;
+    return r;
 }
 
 /* ---- recovery ---- */

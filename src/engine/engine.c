@@ -102,6 +102,7 @@ static int counters_open(struct engine *e)
         r = value_u64(e, "next-ino", &ino);
     if (r == 0)
         r = value_u64(e, "durable", &e->durable_seq);
+    e->promised_seq = e->durable_seq;
     e->next_seq = seq ? seq : 1;
     e->next_ino = ino ? ino : 2;
     return r;
@@ -167,19 +168,25 @@ static bool suspect_sound(struct engine *e, const struct version *v)
 }
 
 struct replaced_search {
+    struct engine *e;
     struct version v;
     uint64_t below;
     bool found;
 };
 
+/* The newest that is whole: one that was itself not durable yet may be hidden between. */
 static int replaced_row(void *arg, const struct version_row *row)
 {
     struct replaced_search *s = arg;
     if (row->seq >= s->below || !(row->flags & VERSION_REPLACED))
         return 0;
     int r = version_decode(row, &s->v);
-    s->found = r == 0;
-    return r < 0 ? r : 1;
+    if (r < 0)
+        return r;
+    s->found = suspect_sound(s->e, &s->v);
+    if (!s->found)
+        version_done(&s->v);
+    return s->found;
 }
 
 /* Rolls one version back whole: what it replaced is shown again. */
@@ -189,9 +196,13 @@ static int suspect_roll_back(struct engine *e, struct caller *c, struct version 
     struct span key = span_of(v->key, v->key_len);
     char id[33];
     version_id_text(v, id);
+    if (lock_in_force(e, v)) { /* E3: stays, damaged as it is; what of it can be read can be read */
+        log_error("recovery: '%s' version %s is locked, and not all of its content is there: kept", engine_show(b, key), id);
+        return 0;
+    }
     log_warning("recovery: '%s' version %s was not durable when power failed; rolled back to what was there before",
                 engine_show(b, key), id);
-    struct replaced_search s = {.below = v->seq};
+    struct replaced_search s = {.e = e, .below = v->seq};
     int r = e->meta_ops->version_scan(e->m, v->bucket, key, UINT64_MAX, replaced_row, &s);
     if (r == 0 && s.found) {
         s.v.flags &= ~(uint32_t)VERSION_REPLACED;

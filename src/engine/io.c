@@ -326,11 +326,13 @@ int engine_flush(struct engine *e, struct caller *c, struct engine_handle *h)
     return r;
 }
 
-/* Nothing of the published bytes lies in a segment: the metadata log alone makes them durable. */
-static bool sync_published_inline(const struct inode *i)
+/* The published content, too, is promised from now on: publishing again must not write over its row (publish_replace). Whether the
+ * metadata log alone makes it durable, because nothing of it lies in a segment. C. */
+static bool sync_published(struct engine *e, struct inode *i)
 {
-    const struct extmap *map = i->record.map;
-    return !map || extmap_all_inline(map);
+    LOCK_SCOPE(&e->meta);
+    durable_promise(e, i->seq);
+    return !i->record.map || extmap_all_inline(i->record.map);
 }
 
 int engine_fsync(struct engine_handle *h, bool data_only)
@@ -341,10 +343,14 @@ int engine_fsync(struct engine_handle *h, bool data_only)
     if (!i || e->read_only)
         return 0;
     int r = 0;
+    bool metadata_only;
     pthread_rwlock_wrlock(&i->content_lock);
-    bool metadata_only = sync_published_inline(i);
-    if (i->draft && i->draft->changed && !i->orphan)
-        r = draft_save(e, i, &metadata_only);
+    if (i->draft && i->draft->changed && !i->orphan) {
+        r = draft_save(e, i);
+        metadata_only = true;
+    } else {
+        metadata_only = sync_published(e, i);
+    }
     pthread_rwlock_unlock(&i->content_lock);
     if (r < 0)
         return r;

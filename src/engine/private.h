@@ -164,6 +164,7 @@ struct engine {
     struct compliance *clock;    /* M */
     struct bypasses *bypasses;   /* M */
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
+    uint64_t promised_seq;       /* M: versions up to here are durable, or somebody is making them so: their rows keep their content */
     uint64_t pins;               /* M: readers of old versions; gc looks at them */
     struct gc_pin *pin_list;     /* M */
     struct upkeep *upkeep;       /* gc.c: collection and compaction */
@@ -214,6 +215,7 @@ int create_rows(struct engine *e, struct bucket *b, struct span key, uint64_t in
 uint64_t seq_next(struct engine *e);             /* M: publish sequence */
 /* Syncs segments, then the metadata log; moves the durable point. Without M. */
 int durable_advance(struct engine *e);
+void durable_promise(struct engine *e, uint64_t seq); /* M */
 void integrity_event(struct engine *e, const char *what, const char *bucket, struct span key, const char *version_id); /* M */
 
 /* ---- inode.c ---- */

@@ -167,6 +167,8 @@ static int change_property(struct engine *e, struct caller *c, const struct engi
     struct inode *sealed = NULL;
     if (r == 0 && seal)
         r = inode_seal(e, c, seal, &sealed);
+    if (r == 0 && (p.property->flags & PROPERTY_DURABLE) && p.property->where != ON_BUCKET)
+        r = e->block_ops->sync(e->b); /* the row of a lock may reach the disk by itself: not before what it protects */
     if (r == 0)
         r = act(&p, t, change);
     inode_seal_end(e, sealed);

@@ -55,7 +55,7 @@ static int publish_replace(struct engine *e, struct version *top, const struct r
     next.record = *record;
     next.record.btime = top->record.btime;
     uint64_t old_seq = top->seq;
-    if (old_seq > e->durable_seq) {
+    if (old_seq > e->promised_seq) {
         settle_touch(e, old_seq);
         return version_store(e, &next);
     }
@@ -118,7 +118,9 @@ static int publish_done(struct engine *e, struct inode *i, struct record *record
     i->data_bytes = extmap_data_bytes(i->record.map);
     i->draft->changed = false;
     i->draft->published = true;
-    i->draft->saved = i->draft->has_base = false;
+    i->draft->saved = i->draft->has_base = i->draft->promised = false;
+    extmap_unref(i->draft->saved_map);
+    i->draft->saved_map = NULL;
     i->draft->parts = 0;
     i->draft->parts_bytes = 0;
     i->draft->map_unsaved = true;
@@ -132,13 +134,31 @@ static int publish_done(struct engine *e, struct inode *i, struct record *record
     return 0;
 }
 
+/* The content to publish. The rows of an fsync go with the publishing transaction, which may reach the disk by itself: what it
+ * promised must then be durable without them. */
+static int publish_map(struct engine *e, struct inode *i, struct extmap **ret)
+{
+    struct draft *d = i->draft;
+    if (d->saved_map) {
+        *ret = extmap_ref(d->saved_map);
+        return 0;
+    }
+    int r = draft_map(e, i, ret);
+    if (r < 0 || !d->promised || extmap_all_inline(*ret))
+        return r;
+    r = e->block_ops->sync(e->b);
+    if (r < 0)
+        extmap_unref(*ret);
+    return r;
+}
+
 int draft_publish(struct engine *e, struct caller *c, struct inode *i)
 {
     struct draft *d = i->draft;
     if (!d || !d->changed)
         return 0;
     struct extmap *map;
-    int r = draft_map(e, i, &map);
+    int r = publish_map(e, i, &map);
     if (r < 0)
         return r;
     struct caller maker = *c;
@@ -193,11 +213,20 @@ static int seal_settle(struct engine *e, struct inode *i)
     return r;
 }
 
+/* Does sealing lock? Then the frames are made durable before the lock's row can be. */
+static bool seal_locks(struct engine *e, const struct inode *i)
+{
+    LOCK_SCOPE(&e->meta);
+    return !i->orphan && i->bucket->object_lock && i->bucket->default_mode != LOCK_NONE && !i->bucket->settle_s;
+}
+
 int draft_seal(struct engine *e, struct caller *c, struct inode *i)
 {
     if (!i->draft)
         return 0;
     int r = draft_publish(e, c, i);
+    if (r == 0 && seal_locks(e, i))
+        r = e->block_ops->sync(e->b);
     if (r < 0)
         return r;
     LOCK_SCOPE(&e->meta);

@@ -19,6 +19,7 @@ enum {
 struct settle {
     struct settle_queue *queue;    /* M */
     struct settle_entry *touched;  /* M: by the running transaction, newest first */
+    bool wants_sync;               /* M: a version is about to be locked whose frames are not durable */
 };
 
 static int64_t settle_due_ns(const struct settle_entry *entry)
@@ -325,7 +326,15 @@ static int settle_current(struct engine *e, struct settle_entry *entry, struct v
 {
     bool wait;
     *ret_seal = held_open(e, entry, v, now, &wait);
-    return wait ? 0 : settle_now(e, v);
+    if (wait)
+        return 0;
+    const struct bucket *b = bucket_by_number(e, v->bucket);
+    if (v->seq > e->durable_seq && b && b->object_lock && b->default_mode != LOCK_NONE) {
+        /* The row of a lock may reach the disk by itself: not before what it protects. */
+        e->settle->wants_sync = true;
+        return 0;
+    }
+    return settle_now(e, v);
 }
 
 static int settle_replaced(struct engine *e, struct settle_entry *entry, struct version *v, int64_t now)
@@ -392,6 +401,8 @@ static bool settle_batch(struct engine *e, int64_t now, uint64_t *ret_seal, uint
         settle_first(e, entry->seq, now, ret_seal);
         if (*ret_seal)
             return true;
+        if (e->settle->wants_sync)
+            return false;
     }
     return true;
 }
@@ -412,10 +423,8 @@ static void settle_seal(struct engine *e, uint64_t ino, uint64_t seq)
         settle_queue_due(e->settle->queue, entry, clock_mono_ns() + RETRY_S * (int64_t)NS_PER_S);
 }
 
-void settle_run(struct engine *e)
+static void settle_due(struct engine *e)
 {
-    if (e->read_only)
-        return;
     int64_t now = clock_mono_ns();
     for (int n = 0; n < BATCHES_MAX; n++) {
         uint64_t seal = 0, seq = 0;
@@ -425,4 +434,26 @@ void settle_run(struct engine *e)
         if (!more)
             return;
     }
+}
+
+static bool settle_wants_sync(struct engine *e)
+{
+    LOCK_SCOPE(&e->meta);
+    bool wants = e->settle->wants_sync;
+    e->settle->wants_sync = false;
+    return wants;
+}
+
+void settle_run(struct engine *e)
+{
+    if (e->read_only)
+        return;
+    settle_due(e);
+    if (!settle_wants_sync(e))
+        return;
+    int r = durable_advance(e);
+    if (r < 0)
+        log_warning("syncing the store: %s", strerror(-r));
+    else
+        settle_due(e);
 }

@@ -101,12 +101,19 @@ static int durable_record(struct engine *e, uint64_t seq)
     return r;
 }
 
+void durable_promise(struct engine *e, uint64_t seq)
+{
+    if (seq > e->promised_seq)
+        e->promised_seq = seq;
+}
+
 int durable_advance(struct engine *e)
 {
     uint64_t seq;
     {
         LOCK_SCOPE(&e->meta);
         seq = e->next_seq - 1;
+        durable_promise(e, seq);
     }
     int r = e->block_ops->sync(e->b);
     if (r == 0)
