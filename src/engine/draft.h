@@ -59,6 +59,9 @@ int draft_take_keys(struct engine *e, struct inode *i); /* opens keys for deks t
 int draft_map(struct engine *e, struct inode *i, struct extmap **ret);
 /* Publishes what changed as a version under each of the inode's names (E5); the draft goes on. C write. */
 int draft_publish(struct engine *e, struct caller *c, struct inode *i);
+/* Seals a draft that has nothing unpublished, before a new writer comes. The kernel tells of the last close (RELEASE) some time after
+ * close(2) has returned: `echo 1 >f; echo 2 >f` must make two versions although the first handle is still there. */
+int draft_seal_closed(struct engine *e, struct caller *c, struct inode *i);
 /* fsync: draft rows from which recovery makes the content as it is now. What they refer to in segments is durable: syncing the
  * metadata log is enough afterwards. C write. draft_save.c */
 int draft_save(struct engine *e, struct inode *i);

@@ -117,12 +117,12 @@ int engine_open_file(struct engine *e, struct caller *c, uint64_t ino, int flags
             return r;
         }
     }
-    if (h->writable && (flags & O_TRUNC)) {
-        int r = open_truncate(h, c);
-        if (r < 0) {
-            engine_release(h);
-            return r;
-        }
+    int r = h->writable ? draft_seal_closed(e, c, h->inode) : 0;
+    if (r == 0 && h->writable && (flags & O_TRUNC))
+        r = open_truncate(h, c);
+    if (r < 0) {
+        engine_release(h);
+        return r;
     }
     *ret = h;
     return 0;

@@ -238,3 +238,16 @@ int draft_seal(struct engine *e, struct caller *c, struct inode *i)
     settle_touch(e, i->seq);
     return i->bucket->settle_s || !settle_waiting(e, i->seq) ? 0 : seal_settle(e, i);
 }
+
+int draft_seal_closed(struct engine *e, struct caller *c, struct inode *i)
+{
+    {
+        LOCK_SCOPE(&e->meta);
+        if (!i->draft)
+            return 0;
+    }
+    pthread_rwlock_wrlock(&i->content_lock);
+    int r = i->draft && i->draft->published && !i->draft->changed ? draft_seal(e, c, i) : 0;
+    pthread_rwlock_unlock(&i->content_lock);
+    return r;
+}

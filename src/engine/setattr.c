@@ -9,7 +9,7 @@
 /* What the kernel sends of its own accord with write-back cache. */
 static const unsigned KERNEL_TIMES = SET_MTIME | SET_CTIME;
 
-static int setattr_size(struct engine *e, struct caller *c, struct inode *i, uint64_t size)
+static int setattr_size(struct engine *e, struct caller *c, struct inode *i, bool by_path, uint64_t size)
 {
     if (i->dir)
         return -EISDIR;
@@ -23,12 +23,15 @@ static int setattr_size(struct engine *e, struct caller *c, struct inode *i, uin
         if (r < 0)
             return r;
     }
+    int r = by_path ? draft_seal_closed(e, c, i) : 0;
+    if (r < 0)
+        return r;
     pthread_rwlock_wrlock(&i->content_lock);
-    int r = draft_begin(e, i, &c->principal);
+    r = draft_begin(e, i, &c->principal);
     if (r == 0)
         r = draft_resize(e, i, size);
-    if (r == 0 && !atomic_load(&i->writers)) /* truncate(2): nobody will close it */
-        r = draft_seal(e, c, i);
+    if (r == 0 && by_path) /* truncate(2): nobody will close it */
+        r = atomic_load(&i->writers) ? draft_publish(e, c, i) : draft_seal(e, c, i);
     pthread_rwlock_unlock(&i->content_lock);
     return r;
 }
@@ -123,7 +126,6 @@ static bool setattr_changes_nothing(struct engine *e, struct inode *i, unsigned 
 int engine_setattr(struct engine *e, struct caller *c, uint64_t ino, struct engine_handle *handle, unsigned set,
                    const struct engine_attr *values, struct engine_attr *ret)
 {
-    (void)handle;
     struct inode *i;
     int r;
     {
@@ -139,7 +141,7 @@ int engine_setattr(struct engine *e, struct caller *c, uint64_t ino, struct engi
             r = setattr_may(e, c, i, &set);
     }
     if (r == 0 && (set & SET_SIZE))
-        r = e->read_only ? -EROFS : setattr_size(e, c, i, values->size_bytes);
+        r = e->read_only ? -EROFS : setattr_size(e, c, i, !handle, values->size_bytes);
     LOCK_SCOPE(&e->meta);
     if (r == 0 && (set & ~(unsigned)SET_SIZE))
         r = setattr_rows(e, i, set & ~(unsigned)SET_SIZE, values);
