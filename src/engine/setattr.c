@@ -96,6 +96,9 @@ static int setattr_rows(struct engine *e, struct inode *i, unsigned set, const s
         i->record.gid = shown.gid;
     }
     setattr_apply(i, set, values);
+    /* The kernel tells the time of a rename, link or unlink once more: the row has it already, to the microsecond. */
+    if (set == SET_CTIME)
+        return 0;
     int r = (set & SET_MODE) ? acl_follow_mode(&i->record) : 0;
     if (r < 0 || i->orphan)
         return r;

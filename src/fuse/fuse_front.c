@@ -2,6 +2,7 @@
  * The session: mounting, what is agreed with the kernel at INIT, the loop, the end; see fuse_front.h. */
 #include "fuse/fuse_front.h"
 #include "fuse/front.h"
+#include "fuse/loop.h"
 #include "fuse/hidden.h"
 #include "fuse/options.h"
 #include "fuse/notify.h"
@@ -157,17 +158,11 @@ int fuse_front_mount(const struct fuse_front_config *config, struct fuse_front *
 
 int fuse_front_loop(struct fuse_front *front)
 {
-    struct fuse_loop_config *config = fuse_loop_cfg_create();
-    if (!config)
-        return -ENOMEM;
     int err = stopper_start(front, &front->stopper);
     if (!err) {
-        fuse_loop_cfg_set_max_threads(config, FRONT_THREADS_MAX);
-        fuse_loop_cfg_set_idle_threads(config, front->threads_idle);
-        err = fuse_session_loop_mt(front->session, config);
+        err = loop_run(front->session, FRONT_THREADS_MAX);
         stopper_loop_ended(front->stopper);
     }
-    fuse_loop_cfg_destroy(config);
     return err > 0 ? -err : err;
 }
 

@@ -1,6 +1,6 @@
 # sources of src/fuse
 libholdfs_a_SOURCES += \
-	src/fuse/fuse_front.c src/fuse/fuse_front.h src/fuse/front.h src/fuse/call.c \
+	src/fuse/fuse_front.c src/fuse/fuse_front.h src/fuse/loop.c src/fuse/loop.h src/fuse/front.h src/fuse/call.c \
 	src/fuse/options.c src/fuse/options.h src/fuse/wire.c src/fuse/wire.h \
 	src/fuse/tune.c src/fuse/tune.h src/fuse/stop.c src/fuse/stop.h \
 	src/fuse/notify.c src/fuse/notify.h src/fuse/buffer.c src/fuse/buffer.h \
