@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * The tree as it stood: what `.at/TIME` shows, and the instants worth offering (retention.md §6).
  *
- * A key shows the version of highest sequence published by then, unless that is a marker. A directory shows with a visible child,
- * or if mkdir'ed by then and still there. Nothing here changes anything. */
+ * A key shows the version of highest sequence published by then, unless that is a marker. A directory shows
+ * with a visible child, or if mkdir'ed by then and still there. Nothing here changes anything. */
 #include "engine/walk.h"
 
 #include <assert.h>
@@ -44,8 +44,15 @@ struct at_held {
 static void at_dir_attr(const struct record *r, uint64_t ino, const int64_t *at_ns, struct engine_attr *ret)
 {
     *ret = (struct engine_attr){
-        .ino = ino, .mode = S_IFDIR | (r->mode & 07777), .nlink = 2, .uid = r->uid, .gid = r->gid,
-        .mtime = r->mtime, .ctime = r->ctime, .btime = r->btime, .atime = r->atime_set ? r->atime : r->mtime,
+        .ino = ino,
+        .mode = S_IFDIR | (r->mode & 07777),
+        .nlink = 2,
+        .uid = r->uid,
+        .gid = r->gid,
+        .mtime = r->mtime,
+        .ctime = r->ctime,
+        .btime = r->btime,
+        .atime = r->atime_set ? r->atime : r->mtime,
         .generation = r->generation,
     };
     if (!at_ns)
@@ -54,7 +61,8 @@ static void at_dir_attr(const struct record *r, uint64_t ino, const int64_t *at_
     ret->atime = ret->mtime = ret->ctime = ret->btime = at;
 }
 
-/* A directory that shows: with its own attributes where it was made by then, else with the bucket root's. M */
+/* A directory that shows: with its own attributes where it was made by then, else with the bucket root's. M
+ */
 static int at_fill_dir(struct engine *e, struct bucket *b, struct span key, int64_t at_ns, struct at_held *h)
 {
     struct inode_body body;
@@ -78,7 +86,8 @@ static int at_fill_dir(struct engine *e, struct bucket *b, struct span key, int6
 }
 
 /* M */
-static int at_fill_version(struct engine *e, uint32_t bucket, struct span key, int64_t at_ns, struct at_held *h)
+static int at_fill_version(struct engine *e, uint32_t bucket, struct span key, int64_t at_ns,
+                           struct at_held *h)
 {
     struct walk_head head;
     struct version v;
@@ -93,8 +102,11 @@ static int at_fill_version(struct engine *e, uint32_t bucket, struct span key, i
 
 static int at_hand(const struct at_held *h, engine_at_fn *fn, void *arg)
 {
-    struct engine_at_entry entry = {
-        .name = h->name, .name_len = h->len, .is_dir = h->is_dir, .version = h->version, .dir_attr = h->dir_attr};
+    struct engine_at_entry entry = {.name = h->name,
+                                    .name_len = h->len,
+                                    .is_dir = h->is_dir,
+                                    .version = h->version,
+                                    .dir_attr = h->dir_attr};
     return fn(arg, &entry);
 }
 
@@ -133,7 +145,7 @@ struct at_page {
     const struct engine_place *dir;
     int64_t at_ns;
     struct walk_key prefix;
-    struct at_held *held; /* AT_BATCH of them */
+    struct at_held *held;  /* AT_BATCH of them */
     struct walk_key *keys; /* where each stands in the order */
     unsigned count, max;
     bool dropped; /* entries fell off the end */
@@ -167,7 +179,8 @@ static int page_versions(struct at_page *p, struct walk_names *w)
     return r < 0 ? r : p->count == p->max;
 }
 
-/* Puts a made directory in its place (the last entry may fall off); one that already stands there becomes it. M */
+/* Puts a made directory in its place (the last entry may fall off); one that already stands there becomes it.
+ * M */
 static int page_insert_dir(struct at_page *p, const struct walk_key *key)
 {
     unsigned i = 0;
@@ -214,14 +227,16 @@ static int dir_search_row(void *arg, const struct tree_row *row)
     return 1;
 }
 
-/* Directories of today's tree that were made by then, up to the page's last entry when it is full. 1 when more follow it. M* */
+/* Directories of today's tree that were made by then, up to the page's last entry when it is full. 1 when
+ * more follow it. M* */
 static int page_dirs(struct at_page *p, struct walk_key *from, bool inclusive)
 {
     unsigned count = 0;
     for (;;) {
         struct walk_key at;
         struct dir_search s = {.prefix = &p->prefix, .found = &at, .left = WALK_BATCH_ROWS};
-        int r = p->e->meta_ops->tree_scan(p->e->m, p->b->number, walk_span(from), inclusive, dir_search_row, &s);
+        int r =
+            p->e->meta_ops->tree_scan(p->e->m, p->b->number, walk_span(from), inclusive, dir_search_row, &s);
         if (r < 0 || s.result == SEARCH_END)
             return r < 0 ? r : p->dropped;
         *from = at;
@@ -272,7 +287,11 @@ int engine_at_readdir(struct engine *e, struct caller *c, const struct engine_pl
         return -ENOMEM;
     char last[256];
     while (max) {
-        struct at_page p = {.e = e, .dir = dir, .at_ns = instant_ns(at), .held = held, .keys = keys,
+        struct at_page p = {.e = e,
+                            .dir = dir,
+                            .at_ns = instant_ns(at),
+                            .held = held,
+                            .keys = keys,
                             .max = max < AT_BATCH ? max : AT_BATCH};
         int more = at_page(&p, c, after, after_len);
         if (more < 0)
@@ -313,7 +332,7 @@ int engine_at_buckets(struct engine *e, struct caller *c, struct instant at,
 
 enum {
     INSTANTS = 32,
-    INSTANT_ROWS = 20000,  /* rows looked at one after the other; then names are sampled */
+    INSTANT_ROWS = 20000, /* rows looked at one after the other; then names are sampled */
     INSTANT_SAMPLES = 2000,
 };
 
@@ -417,7 +436,8 @@ static int64_t instant_slot(int64_t ns, unsigned kind)
     return (int64_t)tm.tm_year * 12 + tm.tm_mon;
 }
 
-/* The last change of each of the newest eight seconds, hours, days and months that saw one; `all` is newest first. */
+/* The last change of each of the newest eight seconds, hours, days and months that saw one; `all` is newest
+ * first. */
 static unsigned instants_choose(const int64_t *all, size_t count, int64_t out[INSTANTS])
 {
     unsigned n = 0;
@@ -442,7 +462,8 @@ static unsigned instants_choose(const int64_t *all, size_t count, int64_t out[IN
     return kept;
 }
 
-int engine_at_instants(struct engine *e, struct caller *c, const struct engine_place *dir, struct instant ret[32])
+int engine_at_instants(struct engine *e, struct caller *c, const struct engine_place *dir,
+                       struct instant ret[32])
 {
     struct instant_set s = {.newest_ns = clock_wall_ns()};
     int r = set_fill(e, c, dir, &s);

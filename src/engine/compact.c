@@ -1,103 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * The upkeep cycle's steps, and moving live frames out of segments that are mostly dead (upkeep.h).
+ * Moving live frames out of segments that are mostly dead, and pointing versions to the copies (upkeep.h).
  *
- * Frames move as ciphertext. Before any row is pointed to a copy, the copy is opened with its key; a frame that does not open
- * keeps its old segment for good, so that nothing readable, and nothing locked, is ever lost to compaction (retention.md §2.8). */
-#include "engine/upkeep.h"
+ * Frames move as ciphertext. Before any row is pointed to a copy, the copy is opened with its key; a frame
+ * that does not open keeps its old segment for good, so that nothing readable, and nothing locked, is ever
+ * lost to compaction (retention.md §2.8). */
+#include "engine/cycle.h"
 
 #include <stdio.h>
-
-enum {
-    STEP_ROWS = 512,              /* rows looked at in one step */
-    STEP_REWRITE = 64,            /* versions rewritten in one transaction */
-    STEP_MOVE_BYTES = 1 << 20,    /* copied in one append */
-    CHOSEN_BYTES_MAX = 256 << 20, /* live bytes of the segments one cycle rewrites */
-    SEGMENT_SMALL_BYTES = 1 << 20, /* smaller ones are joined only when many wait */
-};
-
-enum phase { PHASE_DRAFTS, PHASE_MARK, PHASE_SWEEP, PHASE_CHOOSE, PHASE_COLLECT, PHASE_MOVE, PHASE_REWRITE, PHASE_FINISH, PHASE_END };
-
-static const char *const phase_names[] = {"marking", "marking", "removing", "choosing", "collecting", "moving", "rewriting", "syncing", ""};
-
-struct chosen {
-    uint32_t segment;
-    bool keep; /* damaged, or changed while it was looked at */
-};
-
-struct move {
-    uint32_t segment, new_segment;
-    uint64_t from, to, new_from;
-};
-
-struct row_ref {
-    uint32_t bucket;
-    uint64_t seq;
-    struct walk_key key;
-};
-
-struct cycle {
-    struct engine *e;
-    enum cycle_kind kind;
-    enum phase phase;
-    struct gc_mark mark;
-    struct store_walk walk;
-    struct cycle_totals totals;
-
-    struct chosen *chosen; /* by number */
-    size_t chosen_count;
-    struct spans live;     /* frames to move */
-    size_t live_at;        /* the span being moved, */
-    uint64_t live_from;    /* and where in it */
-    struct move *moves;    /* by (segment, from) */
-    size_t move_count, move_cap;
-    struct spans verified; /* of the copies */
-    struct row_ref *rows;  /* STEP_REWRITE of them */
-    size_t row_count;
-    uint8_t *buf;
-};
-
-const struct cycle_totals *cycle_totals(const struct cycle *k)
-{
-    return &k->totals;
-}
-
-int cycle_new(struct engine *e, enum cycle_kind kind, struct cycle **ret)
-{
-    struct cycle *k = calloc(1, sizeof *k);
-    if (!k)
-        return -ENOMEM;
-    k->e = e;
-    k->kind = kind;
-    k->totals.phase = phase_names[0];
-    int r = store_walk_begin(e, &k->walk);
-    if (r == 0)
-        r = gc_drop_stale(e);
-    if (r == 0)
-        r = gc_mark_begin(e, &k->mark);
-    if (r < 0) {
-        store_walk_done(&k->walk);
-        free(k);
-        return r;
-    }
-    k->totals.segments = k->mark.count;
-    *ret = k;
-    return 0;
-}
-
-void cycle_free(struct cycle *k)
-{
-    if (!k)
-        return;
-    gc_mark_done(&k->mark);
-    store_walk_done(&k->walk);
-    spans_done(&k->live);
-    spans_done(&k->verified);
-    free(k->chosen);
-    free(k->moves);
-    free(k->rows);
-    free(k->buf);
-    free(k);
-}
 
 static struct chosen *chosen_find(struct cycle *k, uint32_t segment)
 {
@@ -112,69 +21,6 @@ static struct chosen *chosen_find(struct cycle *k, uint32_t segment)
     return lo < k->chosen_count && k->chosen[lo].segment == segment ? &k->chosen[lo] : NULL;
 }
 
-/* ---- mark, sweep, choose ---- */
-
-static int mark_row(void *arg, const struct version_row *row)
-{
-    struct cycle *k = arg;
-    k->totals.rows++;
-    struct record record;
-    int r = record_decode(row->body.p, row->body.len, row->data.p, row->data.len, &record);
-    if (r < 0)
-        return r == -EBADMSG ? -EIO : r; /* its frames are not known: nothing may go */
-    gc_mark_map(&k->mark, record.map);
-    record_done(&record);
-    return 0;
-}
-
-static uint64_t live_bytes(const struct gc_segment *s)
-{
-    uint64_t n = s->live_granules * GC_GRANULE_BYTES;
-    return n < s->size_bytes ? n : s->size_bytes;
-}
-
-static int most_dead_first(const void *a, const void *b)
-{
-    const struct gc_segment *x = a, *y = b;
-    uint64_t p = live_bytes(x), q = live_bytes(y);
-    return (p > q) - (p < q);
-}
-
-static int chosen_order(const void *a, const void *b)
-{
-    const struct chosen *x = a, *y = b;
-    return (x->segment > y->segment) - (x->segment < y->segment);
-}
-
-/* Worth rewriting: less than half of it is alive. */
-static bool worth_it(const struct gc_segment *s)
-{
-    return s->live_granules && !s->keep && live_bytes(s) < s->size_bytes / 2 && s->size_bytes >= SEGMENT_SMALL_BYTES;
-}
-
-static int choose(struct cycle *k)
-{
-    struct gc_mark *m = &k->mark;
-    if (m->failed)
-        return -ENOMEM;
-    k->chosen = malloc((m->count + 1) * sizeof *k->chosen);
-    if (!k->chosen)
-        return -ENOMEM;
-    if (m->count)
-        qsort(m->segments, m->count, sizeof *m->segments, most_dead_first);
-    uint64_t sum = 0;
-    for (size_t i = 0; i < m->count && sum < CHOSEN_BYTES_MAX; i++) {
-        if (!worth_it(&m->segments[i]))
-            continue;
-        k->chosen[k->chosen_count++] = (struct chosen){.segment = m->segments[i].segment};
-        sum += live_bytes(&m->segments[i]);
-    }
-    if (k->chosen_count)
-        qsort(k->chosen, k->chosen_count, sizeof *k->chosen, chosen_order);
-    k->totals.chosen = k->chosen_count;
-    return 0;
-}
-
 /* ---- which frames, and moving them ---- */
 
 static bool map_touches(struct cycle *k, const struct extmap *map)
@@ -186,7 +32,7 @@ static bool map_touches(struct cycle *k, const struct extmap *map)
     return touches;
 }
 
-static int collect_row(void *arg, const struct version_row *row)
+int compact_collect_row(void *arg, const struct version_row *row)
 {
     struct cycle *k = arg;
     k->totals.rows++;
@@ -244,14 +90,16 @@ static void move_give_up(struct cycle *k)
     k->live_from = k->live_at < k->live.count ? k->live.v[k->live_at].from : 0;
 }
 
-static int move_step(struct cycle *k)
+int compact_move_step(struct cycle *k)
 {
     if (k->live_at == k->live.count)
         return 0;
     const struct segment_span s = k->live.v[k->live_at];
     struct chosen *c = chosen_find(k, s.segment);
     size_t want = s.to - k->live_from < STEP_MOVE_BYTES ? (size_t)(s.to - k->live_from) : STEP_MOVE_BYTES;
-    int r = c->keep ? -EIO : k->e->block_ops->read(k->e->b, (struct block_place){s.segment, k->live_from}, k->buf, want);
+    int r = c->keep
+                ? -EIO
+                : k->e->block_ops->read(k->e->b, (struct block_place){s.segment, k->live_from}, k->buf, want);
     size_t whole = r == 0 ? whole_frames(k->buf, want) : 0;
     if (!whole) {
         move_give_up(k);
@@ -261,8 +109,11 @@ static int move_step(struct cycle *k)
     r = k->e->block_ops->append(k->e->b, k->buf, whole, &to);
     if (r < 0)
         return r;
-    struct move m = {.segment = s.segment, .from = k->live_from, .to = k->live_from + whole,
-                     .new_segment = to.segment, .new_from = to.offset_bytes};
+    struct move m = {.segment = s.segment,
+                     .from = k->live_from,
+                     .to = k->live_from + whole,
+                     .new_segment = to.segment,
+                     .new_from = to.offset_bytes};
     r = move_note(k, &m);
     k->totals.moved_bytes += whole;
     k->live_from += whole;
@@ -402,7 +253,8 @@ static int translate_extent(struct cycle *k, const struct extent *x, struct tran
     return 0;
 }
 
-/* The map with every extent of a chosen segment pointed to its copy. 1 with *ret, 0 when there is nothing to do. */
+/* The map with every extent of a chosen segment pointed to its copy. 1 with *ret, 0 when there is nothing to
+ * do. */
 static int translate(struct cycle *k, const struct extmap *map, struct translated *ret)
 {
     struct translated t = {NULL, NULL};
@@ -450,11 +302,13 @@ static int rewrite_find(void *arg, const struct version_row *row)
 }
 
 /* A copy does not open: the version keeps the old frames, and its segments stay. M not held. */
-static void verify_failed(struct cycle *k, struct bucket *b, const struct version *v, const struct content_fault *fault)
+static void verify_failed(struct cycle *k, struct bucket *b, const struct version *v,
+                          const struct content_fault *fault)
 {
     char what[160], id[33];
-    snprintf(what, sizeof what, "segment %u offset %llu frame %llu: %s (met by compaction; its segment is kept)",
-             fault->segment, (unsigned long long)fault->place_bytes, (unsigned long long)fault->number,
+    snprintf(what, sizeof what,
+             "segment %u offset %llu frame %llu: %s (met by compaction; its segment is kept)", fault->segment,
+             (unsigned long long)fault->place_bytes, (unsigned long long)fault->number,
              fault->what ? fault->what : "unreadable");
     version_id_text(v, id);
     const struct extent *x;
@@ -469,7 +323,8 @@ static void verify_failed(struct cycle *k, struct bucket *b, const struct versio
 }
 
 /* Opens every copied frame that was not opened before. 0, or -EIO where one does not. */
-static int verify_fresh(struct cycle *k, struct bucket *b, const struct version *v, const struct translated *t)
+static int verify_fresh(struct cycle *k, struct bucket *b, const struct version *v,
+                        const struct translated *t)
 {
     struct content *content = NULL;
     struct content_fault fault = {.what = "data key"};
@@ -553,7 +408,7 @@ static int row_rewrite(struct cycle *k, const struct row_ref *ref)
     return r < 0 ? r : 0;
 }
 
-static int rewrite_step(struct cycle *k)
+int compact_rewrite_step(struct cycle *k)
 {
     k->row_count = 0;
     int more = store_walk_step(k->e, &k->walk, STEP_ROWS, rewrite_find, k);
@@ -575,103 +430,4 @@ static int rewrite_step(struct cycle *k)
     if (r < 0)
         k->totals.rewritten = before;
     return r < 0 ? r : more;
-}
-
-/* ---- the machine ---- */
-
-static int phase_enter(struct cycle *k, enum phase p)
-{
-    k->phase = p;
-    k->totals.phase = phase_names[p];
-    k->totals.rows = 0;
-    if (p != PHASE_COLLECT && p != PHASE_REWRITE)
-        return 0;
-    store_walk_done(&k->walk);
-    return store_walk_begin(k->e, &k->walk);
-}
-
-static int after_sweep(struct cycle *k)
-{
-    gc_mark_end(&k->mark);
-    int r = gc_sweep(k->e, &k->mark, &k->totals.removed, &k->totals.freed_bytes);
-    if (r < 0)
-        return r;
-    return phase_enter(k, k->kind == CYCLE_GC ? PHASE_END : PHASE_CHOOSE);
-}
-
-static int after_choice(struct cycle *k)
-{
-    int r = choose(k);
-    return r < 0 ? r : phase_enter(k, k->chosen_count ? PHASE_COLLECT : PHASE_END);
-}
-
-static int after_collect(struct cycle *k)
-{
-    k->totals.to_move_bytes = spans_bytes(&k->live);
-    k->buf = malloc(STEP_MOVE_BYTES);
-    k->rows = malloc(STEP_REWRITE * sizeof *k->rows);
-    if (!k->buf || !k->rows)
-        return -ENOMEM;
-    k->live_from = k->live.count ? k->live.v[0].from : 0;
-    return phase_enter(k, k->live.count ? PHASE_MOVE : PHASE_END);
-}
-
-/* Frames first, then the rows that refer to them; the old segments go with the next cycle's sweep (E2). */
-static int after_move(struct cycle *k)
-{
-    int r = k->e->block_ops->sync(k->e->b);
-    return r < 0 ? r : phase_enter(k, PHASE_REWRITE);
-}
-
-static int phase_step(struct cycle *k)
-{
-    switch (k->phase) {
-    case PHASE_DRAFTS:
-        return gc_mark_drafts(k->e, &k->mark);
-    case PHASE_MARK:
-        return store_walk_step(k->e, &k->walk, STEP_ROWS, mark_row, k);
-    case PHASE_COLLECT:
-        return store_walk_step(k->e, &k->walk, STEP_ROWS, collect_row, k);
-    case PHASE_MOVE:
-        return move_step(k);
-    case PHASE_REWRITE:
-        return rewrite_step(k);
-    case PHASE_FINISH:
-        return durable_advance(k->e);
-    default:
-        return 0;
-    }
-}
-
-static int phase_next(struct cycle *k)
-{
-    switch (k->phase) {
-    case PHASE_DRAFTS:
-        return phase_enter(k, PHASE_MARK);
-    case PHASE_MARK:
-        return phase_enter(k, PHASE_SWEEP);
-    case PHASE_SWEEP:
-        return after_sweep(k);
-    case PHASE_CHOOSE:
-        return after_choice(k);
-    case PHASE_COLLECT:
-        return after_collect(k);
-    case PHASE_MOVE:
-        return after_move(k);
-    case PHASE_REWRITE:
-        return phase_enter(k, PHASE_FINISH);
-    default:
-        return phase_enter(k, PHASE_END);
-    }
-}
-
-int cycle_step(struct cycle *k)
-{
-    if (k->phase == PHASE_END)
-        return 0;
-    int r = phase_step(k);
-    if (r != 0)
-        return r;
-    r = phase_next(k);
-    return r < 0 ? r : k->phase != PHASE_END;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * What a key or a tree of them takes on disk (`holdfs du`), and the inside of one object (`holdfs debug object`).
+ * What a key or a tree of them takes on disk (`holdfs du`), and the inside of one object (`holdfs debug
+ * object`).
  *
- * Frames that several versions share are counted once within what was asked for: "free to go" is what would be given back if every
- * old version that no lock protects were removed. */
+ * Frames that several versions share are counted once within what was asked for: "free to go" is what would
+ * be given back if every old version that no lock protects were removed. */
 #include "engine/spans.h"
 #include "engine/walk.h"
 
@@ -92,8 +93,9 @@ static int du_row(void *arg, const struct version_row *row)
 
 static json_t *du_class_json(struct du_class *k)
 {
-    return json_pack("{s:I, s:I, s:I}", "versions", (json_int_t)k->versions, "logical_bytes", (json_int_t)k->logical_bytes,
-                     "stored_bytes", (json_int_t)(spans_bytes(&k->spans) + k->inline_bytes));
+    return json_pack("{s:I, s:I, s:I}", "versions", (json_int_t)k->versions, "logical_bytes",
+                     (json_int_t)k->logical_bytes, "stored_bytes",
+                     (json_int_t)(spans_bytes(&k->spans) + k->inline_bytes));
 }
 
 static json_t *du_json(struct du *d)
@@ -102,7 +104,8 @@ static json_t *du_json(struct du *d)
     uint64_t kept = spans_bytes(&d->kept.spans) + d->kept.inline_bytes;
     json_t *out = json_pack("{s:o, s:o, s:o, s:I, s:I, s:I}", "current", du_class_json(&d->current), "old",
                             du_class_json(&d->old), "locked", du_class_json(&d->locked), "markers",
-                            (json_int_t)d->markers, "stored_bytes", (json_int_t)all, "free_to_go_bytes", (json_int_t)(all - kept));
+                            (json_int_t)d->markers, "stored_bytes", (json_int_t)all, "free_to_go_bytes",
+                            (json_int_t)(all - kept));
     if (out && d->locked_until_ms) {
         char until[40];
         timeform_format_ms(d->locked_until_ms, until);
@@ -113,7 +116,8 @@ static json_t *du_json(struct du *d)
     return out;
 }
 
-static int place_check(struct engine *e, struct caller *c, const struct engine_place *place, const char *action)
+static int place_check(struct engine *e, struct caller *c, const struct engine_place *place,
+                       const char *action)
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b = bucket_by_number(e, place->bucket);
@@ -163,12 +167,13 @@ static json_t *debug_extents(const struct extmap *map)
     json_t *list = json_array();
     const struct extent *x;
     for (struct extmap_cursor at = {0}; (x = extmap_next(map, &at));) {
-        json_array_append_new(
-            list, json_pack("{s:I, s:I, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:i}", "offset", (json_int_t)x->offset_bytes,
-                            "length", (json_int_t)x->length_bytes, "dek", (int)x->dek, "segment", (int)x->segment,
-                            "place", (json_int_t)x->place_bytes, "number", (json_int_t)x->number, "frames",
-                            (int)x->frames, "skip", (int)x->skip_bytes, "plain", (int)x->plain_bytes, "cipher",
-                            (int)x->cipher_bytes));
+        json_array_append_new(list,
+                              json_pack("{s:I, s:I, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:i}", "offset",
+                                        (json_int_t)x->offset_bytes, "length", (json_int_t)x->length_bytes,
+                                        "dek", (int)x->dek, "segment", (int)x->segment, "place",
+                                        (json_int_t)x->place_bytes, "number", (json_int_t)x->number, "frames",
+                                        (int)x->frames, "skip", (int)x->skip_bytes, "plain",
+                                        (int)x->plain_bytes, "cipher", (int)x->cipher_bytes));
     }
     return list;
 }
@@ -177,11 +182,12 @@ static json_t *debug_version(struct engine *e, struct version *v, bool latest)
 {
     struct engine_version d;
     version_describe(e, v, latest, &d);
-    json_t *out = json_pack("{s:s, s:s, s:I, s:i, s:b, s:I, s:I, s:s, s:s, s:i, s:I, s:I, s:i}", "id", d.id, "name",
-                            d.name, "seq", (json_int_t)v->seq, "flags", (int)v->flags, "latest", latest, "ino",
-                            (json_int_t)v->ino, "size_bytes", (json_int_t)v->record.size_bytes, "etag", d.etag, "made_by",
-                            d.made_by, "lock_mode", (int)v->lock_mode, "lock_until_ms", (json_int_t)v->lock_until_ms,
-                            "lock_hold_s", (json_int_t)v->lock_hold_s, "legal_hold", (int)v->legal_hold);
+    json_t *out = json_pack("{s:s, s:s, s:I, s:i, s:b, s:I, s:I, s:s, s:s, s:i, s:I, s:I, s:i}", "id", d.id,
+                            "name", d.name, "seq", (json_int_t)v->seq, "flags", (int)v->flags, "latest",
+                            latest, "ino", (json_int_t)v->ino, "size_bytes", (json_int_t)v->record.size_bytes,
+                            "etag", d.etag, "made_by", d.made_by, "lock_mode", (int)v->lock_mode,
+                            "lock_until_ms", (json_int_t)v->lock_until_ms, "lock_hold_s",
+                            (json_int_t)v->lock_hold_s, "legal_hold", (int)v->legal_hold);
     const struct extmap *map = v->record.map;
     if (!out || !map)
         return out;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * A bucket with all its versions and locks as a pax tar stream (doc/on-disk-format.md, "Export").
  *
- * An entry a version: directories first, then keys in order, within a key oldest first, so that an ordinary tar that extracts the
- * stream ends with what is current. With `move` the bucket's versions go once the stream is synced; anything locked refuses that
- * before the first byte. */
+ * An entry a version: directories first, then keys in order, within a key oldest first, so that an ordinary
+ * tar that extracts the stream ends with what is current. With `move` the bucket's versions go once the
+ * stream is synced; anything locked refuses that before the first byte. */
 #include "engine/pax.h"
 #include "engine/upkeep.h"
 
@@ -12,7 +12,8 @@
 
 enum { EXPORT_CHUNK_BYTES = 1 << 20, EXPORT_DIRS = 128 };
 
-struct export {
+struct export
+{
     struct engine *e;
     struct caller *c;
     struct bucket *b; /* stays allocated while the engine is open */
@@ -28,7 +29,7 @@ struct export {
 struct locked_search {
     struct engine *e;
     bool found;
-    struct version v;        /* the first */
+    struct version v; /* the first */
     int64_t until_ms;
     uint64_t count;
 };
@@ -66,10 +67,12 @@ static int refuse_locked(struct export *x)
         return r;
     char until[40];
     timeform_format_ms(s.until_ms, until);
-    r = reason_fail(&x->c->reason, EPERM, "%s is locked, and %llu versions in all, the last until %s: a bucket is not moved away while "
-                                          "anything in it is locked; export it without --move",
-                    engine_show(x->b, span_of(s.v.key, s.v.key_len)), (unsigned long long)s.count,
-                    s.until_ms ? until : "its legal hold is lifted");
+    r = reason_fail(
+        &x->c->reason, EPERM,
+        "%s is locked, and %llu versions in all, the last until %s: a bucket is not moved away while "
+        "anything in it is locked; export it without --move",
+        engine_show(x->b, span_of(s.v.key, s.v.key_len)), (unsigned long long)s.count,
+        s.until_ms ? until : "its legal hold is lifted");
     version_done(&s.v);
     return r;
 }
@@ -164,8 +167,13 @@ static int put_dir(struct export *x, struct span key, uint64_t ino)
     entry_path(x, key, &path);
     pax_printf(&x->out, "HOLDFS.kind", "directory");
     put_record(&x->out, &record);
-    struct pax_entry entry = {.path = path.data, .path_len = path.len, .type = '5', .mode = record.mode, .uid = record.uid,
-                              .gid = record.gid, .mtime = record.mtime};
+    struct pax_entry entry = {.path = path.data,
+                              .path_len = path.len,
+                              .type = '5',
+                              .mode = record.mode,
+                              .uid = record.uid,
+                              .gid = record.gid,
+                              .mtime = record.mtime};
     int r = path.failed ? -ENOMEM : pax_begin(&x->out, &entry);
     bytes_done(&path);
     record_done(&record);
@@ -185,7 +193,8 @@ static int put_dirs(struct export *x)
         {
             LOCK_SCOPE(&x->e->meta);
             struct walk_key from = p->last;
-            int r = x->e->meta_ops->tree_scan(x->e->m, x->b->number, walk_span(&from), first, dir_page_row, p);
+            int r =
+                x->e->meta_ops->tree_scan(x->e->m, x->b->number, walk_span(&from), first, dir_page_row, p);
             if (r < 0)
                 return r;
         }
@@ -259,12 +268,15 @@ static int put_content(struct export *x, const struct version *v, struct content
 {
     struct content_fault fault = {.what = "unreadable"};
     for (uint64_t at = 0; at < v->record.size_bytes;) {
-        ssize_t n = content_read(x->e->pipe, content->map, content->keys, at, x->buf, EXPORT_CHUNK_BYTES, &fault);
+        ssize_t n =
+            content_read(x->e->pipe, content->map, content->keys, at, x->buf, EXPORT_CHUNK_BYTES, &fault);
         if (n <= 0)
-            return reason_fail(&x->c->reason, EIO, "%s is damaged (segment %u offset %llu: %s); nothing was removed, and the stream "
-                                                   "ends here: holdfs scrub tells all",
-                               engine_show(x->b, span_of(v->key, v->key_len)), fault.segment,
-                               (unsigned long long)fault.place_bytes, fault.what);
+            return reason_fail(
+                &x->c->reason, EIO,
+                "%s is damaged (segment %u offset %llu: %s); nothing was removed, and the stream "
+                "ends here: holdfs scrub tells all",
+                engine_show(x->b, span_of(v->key, v->key_len)), fault.segment,
+                (unsigned long long)fault.place_bytes, fault.what);
         int r = pax_data(&x->out, x->buf, (size_t)n);
         if (r < 0)
             return r;
@@ -282,7 +294,8 @@ static int read_link(struct export *x, const struct version *v, struct content *
     struct content_fault fault;
     if (v->record.size_bytes >= EXPORT_CHUNK_BYTES)
         return -EIO;
-    ssize_t n = content_read(x->e->pipe, content->map, content->keys, 0, x->buf, v->record.size_bytes, &fault);
+    ssize_t n =
+        content_read(x->e->pipe, content->map, content->keys, 0, x->buf, v->record.size_bytes, &fault);
     return n < 0 ? (int)n : 0;
 }
 
@@ -299,10 +312,18 @@ static int put_version(struct export *x, const struct version *v, struct content
         put_version_words(x, v);
     bool data = type == '0' && !(v->flags & VERSION_MARKER);
     struct pax_entry entry = {
-        .path = path.data, .path_len = path.len, .type = type, .mode = v->record.mode, .uid = v->record.uid,
-        .gid = v->record.gid, .rdev_major = v->record.rdev_major, .rdev_minor = v->record.rdev_minor,
-        .size_bytes = data ? v->record.size_bytes : 0, .mtime = v->record.mtime,
-        .link = type == '2' ? x->buf : NULL, .link_len = type == '2' ? v->record.size_bytes : 0,
+        .path = path.data,
+        .path_len = path.len,
+        .type = type,
+        .mode = v->record.mode,
+        .uid = v->record.uid,
+        .gid = v->record.gid,
+        .rdev_major = v->record.rdev_major,
+        .rdev_minor = v->record.rdev_minor,
+        .size_bytes = data ? v->record.size_bytes : 0,
+        .mtime = v->record.mtime,
+        .link = type == '2' ? x->buf : NULL,
+        .link_len = type == '2' ? v->record.size_bytes : 0,
     };
     if (r == 0)
         r = pax_begin(&x->out, &entry);
@@ -352,7 +373,9 @@ static int put_key(struct export *x, struct span key)
         }
         if (r < 0 || !v.seq) {
             version_done(&v);
-            return r == -EIO ? reason_fail(&x->c->reason, EIO, "%s cannot be read: holdfs fsck tells more", engine_show(x->b, key)) : r;
+            return r == -EIO ? reason_fail(&x->c->reason, EIO, "%s cannot be read: holdfs fsck tells more",
+                                           engine_show(x->b, key))
+                             : r;
         }
         r = put_version(x, &v, content);
         after = v.seq;
@@ -414,9 +437,11 @@ static int move_away(struct export *x)
             drafts |= i->bucket == b && draft_open(i);
     }
     if (last == UINT64_MAX || drafts)
-        return reason_fail(&x->c->reason, EBUSY, "bucket '%s' was written to while it was exported; it stays, and the stream has what "
-                                                 "was there before",
-                           b->name);
+        return reason_fail(
+            &x->c->reason, EBUSY,
+            "bucket '%s' was written to while it was exported; it stays, and the stream has what "
+            "was there before",
+            b->name);
     r = bucket_remove_all(e, x->c, b);
     if (r == 0 && e->watcher)
         e->watcher->entry_changed(e->watcher->arg, ENGINE_ROOT_INO, x->name, strlen(x->name));
@@ -481,8 +506,8 @@ int engine_export(struct engine *e, struct caller *c, const char *bucket, bool m
         r = durable_advance(e);
     if (r < 0)
         return r;
-    *ret = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "bucket", bucket, "versions", (json_int_t)x.versions, "directories",
-                     (json_int_t)x.dirs, "content_bytes", (json_int_t)x.objects_bytes, "stream_bytes", (json_int_t)stream, "moved",
-                     move);
+    *ret = json_pack("{s:s, s:I, s:I, s:I, s:I, s:b}", "bucket", bucket, "versions", (json_int_t)x.versions,
+                     "directories", (json_int_t)x.dirs, "content_bytes", (json_int_t)x.objects_bytes,
+                     "stream_bytes", (json_int_t)stream, "moved", move);
     return *ret ? 0 : -ENOMEM;
 }

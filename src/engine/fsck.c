@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Checking the structure of a store: names, inodes, versions, extents, keys, segments. Contents are scrub's matter.
+ * Checking the structure of a store: names, inodes, versions, extents, keys, segments. Contents are scrub's
+ * matter.
  *
- * `repair` mends what follows from versions: names without a version go, current versions without a name get one, link counts are
- * set right. A version is never dropped here, damaged or not, nor is any frame (retention.md §2.8). */
+ * `repair` mends what follows from versions: names without a version go, current versions without a name get
+ * one, link counts are set right. A version is never dropped here, damaged or not, nor is any frame
+ * (retention.md §2.8). */
 #include "engine/upkeep.h"
 
 #include <sched.h>
@@ -22,14 +24,15 @@ struct fsck {
     struct kek_seen {
         uint8_t id[16];
         uint32_t version;
-    } *keks;
+    } * keks;
     size_t kek_count, kek_cap;
 };
 
 /* One thing found wrong. M or not. */
-static void found(struct fsck *f, bool mended, const struct bucket *b, struct span key, const char *version, const char *fmt, ...)
-    __attribute__((format(printf, 6, 7)));
-static void found(struct fsck *f, bool mended, const struct bucket *b, struct span key, const char *version, const char *fmt, ...)
+static void found(struct fsck *f, bool mended, const struct bucket *b, struct span key, const char *version,
+                  const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+static void found(struct fsck *f, bool mended, const struct bucket *b, struct span key, const char *version,
+                  const char *fmt, ...)
 {
     char what[300];
     va_list ap;
@@ -142,7 +145,8 @@ static bool kek_known(const struct fsck *f, const struct extmap_dek *d)
 static uint64_t seg_size(const struct fsck *f, uint32_t segment)
 {
     struct gc_segment want = {.segment = segment};
-    const struct gc_segment *s = f->seg_count ? bsearch(&want, f->segs, f->seg_count, sizeof want, seg_order) : NULL;
+    const struct gc_segment *s =
+        f->seg_count ? bsearch(&want, f->segs, f->seg_count, sizeof want, seg_order) : NULL;
     return s ? s->size_bytes : 0;
 }
 
@@ -198,7 +202,8 @@ static int version_page_row(void *arg, const struct version_row *row)
         return r;
     p->newest[p->count] = false;
     if (!(row->flags & VERSION_REPLACED)) {
-        p->newest[p->count] = !p->any || p->last.len != row->key.len || memcmp(p->last.p, row->key.p, row->key.len);
+        p->newest[p->count] =
+            !p->any || p->last.len != row->key.len || memcmp(p->last.p, row->key.p, row->key.len);
         walk_key_set(&p->last, row->key);
         p->any = true;
     }
@@ -336,7 +341,8 @@ static int mend_name(struct fsck *f, struct bucket *b, struct span key, uint64_t
 }
 
 /* An object's inode says how many names it has. M */
-static int check_links(struct fsck *f, struct bucket *b, struct span key, uint64_t ino, const struct inode_body *body)
+static int check_links(struct fsck *f, struct bucket *b, struct span key, uint64_t ino,
+                       const struct inode_body *body)
 {
     uint32_t names = 1;
     int r = f->e->meta_ops->link_scan(f->e->m, ino, count_link, &names);
@@ -369,7 +375,8 @@ static bool has_draft(struct fsck *f, uint64_t ino)
 }
 
 /* M */
-static int check_object(struct fsck *f, struct bucket *b, struct span key, uint64_t ino, const struct inode_body *body)
+static int check_object(struct fsck *f, struct bucket *b, struct span key, uint64_t ino,
+                        const struct inode_body *body)
 {
     struct walk_head head;
     int r = walk_version_at(f->e, b->number, key, INT64_MAX, &head, NULL);
@@ -381,8 +388,8 @@ static int check_object(struct fsck *f, struct bucket *b, struct span key, uint6
         return mend_name(f, b, key, ino, "a name has no version behind it");
     }
     if (head.ino != ino) {
-        found(f, false, b, key, NULL, "the name is inode %llu, its current version says %llu", (unsigned long long)ino,
-              (unsigned long long)head.ino);
+        found(f, false, b, key, NULL, "the name is inode %llu, its current version says %llu",
+              (unsigned long long)ino, (unsigned long long)head.ino);
         return 0;
     }
     return check_links(f, b, key, ino, body);
@@ -408,8 +415,8 @@ static int check_name(struct fsck *f, struct bucket *b, struct span key, uint64_
         return 0;
     }
     if (body.dir != (kind == TREE_DIR))
-        found(f, false, b, key, NULL, "the name says %s, its inode says %s", kind == TREE_DIR ? "directory" : "object",
-              body.dir ? "directory" : "object");
+        found(f, false, b, key, NULL, "the name says %s, its inode says %s",
+              kind == TREE_DIR ? "directory" : "object", body.dir ? "directory" : "object");
     else if (!body.dir)
         r = check_object(f, b, key, ino, &body);
     record_done(&body.record);
@@ -490,14 +497,17 @@ static int fsck_run(struct fsck *f)
             r = check_names(f, buckets[i]);
     }
     if (r == -EIO) { /* a page that does not open: what could be checked was */
-        found(f, false, NULL, span_of(NULL, 0), NULL, "a page of the metadata cannot be read; the check ends here");
+        found(f, false, NULL, span_of(NULL, 0), NULL,
+              "a page of the metadata cannot be read; the check ends here");
         r = 0;
     }
     return r;
 }
 
-/* {"errors":n,"repaired":n,"buckets":n,"names":n,"versions":n,"segments":n,"findings":[{"what","repaired","bucket","key","version"}]} */
-int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_progress progress, json_t **ret)
+/* {"errors":n,"repaired":n,"buckets":n,"names":n,"versions":n,"segments":n,"findings":[{"what","repaired","bucket","key","version"}]}
+ */
+int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_progress progress,
+                json_t **ret)
 {
     int r = engine_may(e, c, "holdfs:Check", NULL, span_of(NULL, 0));
     if (r == 0 && repair && e->read_only)
@@ -516,7 +526,8 @@ int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_p
         return r;
     }
     *ret = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "errors", (json_int_t)f.errors, "repaired",
-                     (json_int_t)f.repaired, "buckets", (json_int_t)e->bucket_count, "names", (json_int_t)f.names,
-                     "versions", (json_int_t)f.versions, "segments", (json_int_t)f.segments, "findings", f.findings);
+                     (json_int_t)f.repaired, "buckets", (json_int_t)e->bucket_count, "names",
+                     (json_int_t)f.names, "versions", (json_int_t)f.versions, "segments",
+                     (json_int_t)f.segments, "findings", f.findings);
     return *ret ? 0 : -ENOMEM;
 }

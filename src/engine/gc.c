@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Marking what is alive, removing segments that hold nothing alive, and the cycle of steps around both (upkeep.h). */
+ * Marking what is alive, removing segments that hold nothing alive, and the cycle of steps around both
+ * (upkeep.h). */
 #include "engine/upkeep.h"
 #include "engine/draft.h"
 
@@ -7,7 +8,8 @@
 
 /* ---- running marks and the barrier ---- */
 
-static pthread_mutex_t marks_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf; guards the list and every running mark */
+static pthread_mutex_t marks_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* a leaf; guards the list and every running mark */
 static struct gc_mark *marks;
 static atomic_uint marks_running;
 
@@ -34,7 +36,7 @@ static void mark_range(struct gc_mark *m, struct gc_segment *s, uint64_t from, u
         }
     }
     if (to > s->size_bytes)
-        to = s->size_bytes; /* frames beyond the end are missing: fsck's matter */
+        to = s->size_bytes;                    /* frames beyond the end are missing: fsck's matter */
     s->live_granules += s->live_granules == 0; /* something is alive, even where it lies beyond the end */
     for (uint64_t g = from / GC_GRANULE_BYTES; g * GC_GRANULE_BYTES < to; g++) {
         uint8_t bit = (uint8_t)(1u << (g % 8));
@@ -191,7 +193,8 @@ static bool file_stale(const struct inode *i)
 }
 
 /* Cached files of which `which` is true, referenced. */
-static int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret, size_t *ret_count)
+static int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret,
+                         size_t *ret_count)
 {
     LOCK_SCOPE(&e->meta);
     struct inode **list = malloc((e->inode_count + 1) * sizeof *list);
@@ -279,7 +282,8 @@ int gc_sweep(struct engine *e, struct gc_mark *m, uint64_t *ret_removed, uint64_
         return 0;
     if (m->failed)
         return -ENOMEM;
-    /* What made them dead must be durable first: a power cut may not bring a row back whose frames are gone. */
+    /* What made them dead must be durable first: a power cut may not bring a row back whose frames are gone.
+     */
     int r = durable_advance(e);
     for (size_t i = 0; r == 0 && i < m->count; i++) {
         struct gc_segment *s = &m->segments[i];
@@ -343,7 +347,8 @@ int upkeep_tell(struct engine_progress p, const char *what, uint64_t done, uint6
     return p.fn && p.fn(p.arg, what, done, total) ? -ECANCELED : 0;
 }
 
-static int run_cycle(struct engine *e, enum cycle_kind kind, struct engine_progress progress, struct cycle_totals *ret)
+static int run_cycle(struct engine *e, enum cycle_kind kind, struct engine_progress progress,
+                     struct cycle_totals *ret)
 {
     struct cycle *k;
     int r = cycle_new(e, kind, &k);
@@ -379,7 +384,9 @@ int engine_gc(struct engine *e, struct caller *c, struct engine_progress progres
     struct cycle_totals t;
     r = run_cycle(e, CYCLE_GC, progress, &t);
     if (r < 0)
-        return r == -EIO ? reason_fail(&c->reason, EIO, "a row of the metadata cannot be read, so nothing was removed: holdfs fsck says which")
+        return r == -EIO ? reason_fail(&c->reason, EIO,
+                                       "a row of the metadata cannot be read, so nothing was removed: holdfs "
+                                       "fsck says which")
                          : r;
     *ret = json_pack("{s:I, s:I, s:I}", "segments", (json_int_t)t.segments, "removed", (json_int_t)t.removed,
                      "freed_bytes", (json_int_t)t.freed_bytes);
@@ -406,11 +413,13 @@ int engine_compact(struct engine *e, struct caller *c, struct engine_progress pr
         sum.kept += t.kept;
     } while (r == 0 && t.rewritten);
     if (r < 0)
-        return r == -EIO ? reason_fail(&c->reason, EIO, "a row of the metadata cannot be read: holdfs fsck says which") : r;
+        return r == -EIO ? reason_fail(&c->reason, EIO,
+                                       "a row of the metadata cannot be read: holdfs fsck says which")
+                         : r;
     *ret = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "segments", (json_int_t)sum.segments, "removed",
                      (json_int_t)sum.removed, "freed_bytes", (json_int_t)sum.freed_bytes, "moved_bytes",
-                     (json_int_t)sum.moved_bytes, "versions_rewritten", (json_int_t)sum.rewritten, "kept_damaged",
-                     (json_int_t)sum.kept);
+                     (json_int_t)sum.moved_bytes, "versions_rewritten", (json_int_t)sum.rewritten,
+                     "kept_damaged", (json_int_t)sum.kept);
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -491,8 +500,9 @@ json_t *compact_status(struct engine *e)
 {
     struct upkeep *u = e->upkeep;
     LOCK_SCOPE(&u->state_lock);
-    json_t *out = json_pack("{s:b, s:I, s:I, s:I}", "running", u->running != NULL, "done_bytes", (json_int_t)u->done_bytes,
-                            "total_bytes", (json_int_t)u->total_bytes, "freed_bytes", (json_int_t)u->freed_bytes);
+    json_t *out = json_pack("{s:b, s:I, s:I, s:I}", "running", u->running != NULL, "done_bytes",
+                            (json_int_t)u->done_bytes, "total_bytes", (json_int_t)u->total_bytes,
+                            "freed_bytes", (json_int_t)u->freed_bytes);
     if (out && u->running)
         json_object_set_new(out, "phase", json_string(u->running));
     if (out && u->finished_ns) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * History as `.versions` shows it: names that have versions below a directory, the versions of a key, one version.
+ * History as `.versions` shows it: names that have versions below a directory, the versions of a key, one
+ * version.
  *
- * Reads only, but for engine_version_delete, which hands over to version_remove (E3). Rows are collected under the meta lock in
- * bounded batches and handed to the caller's function after it was let go. */
+ * Reads only, but for engine_version_delete, which hands over to version_remove (E3). Rows are collected
+ * under the meta lock in bounded batches and handed to the caller's function after it was let go. */
 #include "engine/walk.h"
 
 #include <assert.h>
@@ -15,8 +16,8 @@ enum {
 };
 
 /* The place's bucket, when the caller may do `action` to this key there. M */
-static int history_bucket(struct engine *e, struct caller *c, const struct engine_place *place, const char *action,
-                          bool whole_bucket, struct bucket **ret)
+static int history_bucket(struct engine *e, struct caller *c, const struct engine_place *place,
+                          const char *action, bool whole_bucket, struct bucket **ret)
 {
     struct bucket *b = bucket_by_number(e, place->bucket);
     if (!b)
@@ -35,8 +36,9 @@ struct held_name {
     bool is_key, is_dir;
 };
 
-static int names_batch(struct engine *e, struct caller *c, struct walk_names *w, const struct engine_place *dir,
-                       const char *after, size_t after_len, struct held_name *held, unsigned max, unsigned *ret_count)
+static int names_batch(struct engine *e, struct caller *c, struct walk_names *w,
+                       const struct engine_place *dir, const char *after, size_t after_len,
+                       struct held_name *held, unsigned max, unsigned *ret_count)
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
@@ -55,8 +57,8 @@ static int names_batch(struct engine *e, struct caller *c, struct walk_names *w,
     return r < 0 ? r : *ret_count == max;
 }
 
-int engine_history_names(struct engine *e, struct caller *c, const struct engine_place *dir, const char *after,
-                         size_t after_len, unsigned max, engine_history_fn *fn, void *arg)
+int engine_history_names(struct engine *e, struct caller *c, const struct engine_place *dir,
+                         const char *after, size_t after_len, unsigned max, engine_history_fn *fn, void *arg)
 {
     struct held_name held[HISTORY_BATCH];
     char last[256];
@@ -81,8 +83,8 @@ int engine_history_names(struct engine *e, struct caller *c, const struct engine
     return 1;
 }
 
-int engine_history_name(struct engine *e, struct caller *c, const struct engine_place *dir, const char *name, size_t len,
-                        struct engine_history_name *ret)
+int engine_history_name(struct engine *e, struct caller *c, const struct engine_place *dir, const char *name,
+                        size_t len, struct engine_history_name *ret)
 {
     if (!len || len > 255)
         return len ? -ENAMETOOLONG : -ENOENT;
@@ -130,12 +132,14 @@ static int list_load(struct engine *e, const struct engine_place *key, bool olde
         return e->meta_ops->version_scan_up(e->m, key->bucket, key->key, after_seq, list_add, l);
     if (after_seq == 1)
         return 0;
-    return e->meta_ops->version_scan(e->m, key->bucket, key->key, after_seq ? after_seq - 1 : UINT64_MAX, list_add, l);
+    return e->meta_ops->version_scan(e->m, key->bucket, key->key, after_seq ? after_seq - 1 : UINT64_MAX,
+                                     list_add, l);
 }
 
 /* At most l->max of them, described into out. */
-static int versions_batch(struct engine *e, struct caller *c, const struct engine_place *key, bool oldest_first,
-                          uint64_t after_seq, struct version_list *l, struct engine_version *out)
+static int versions_batch(struct engine *e, struct caller *c, const struct engine_place *key,
+                          bool oldest_first, uint64_t after_seq, struct version_list *l,
+                          struct engine_version *out)
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
@@ -291,7 +295,8 @@ static int version_by_id(struct engine *e, const struct engine_place *key, const
     }
 }
 
-static int version_seq(struct engine *e, const struct engine_place *key, const char *name, size_t len, uint64_t *ret)
+static int version_seq(struct engine *e, const struct engine_place *key, const char *name, size_t len,
+                       uint64_t *ret)
 {
     struct walk_head h;
     if (len == 6 && !memcmp(name, "latest", 6)) {
@@ -314,8 +319,8 @@ static int version_seq(struct engine *e, const struct engine_place *key, const c
     return 0;
 }
 
-int engine_version_find(struct engine *e, struct caller *c, const struct engine_place *key, const char *name, size_t len,
-                        struct engine_version *ret)
+int engine_version_find(struct engine *e, struct caller *c, const struct engine_place *key, const char *name,
+                        size_t len, struct engine_version *ret)
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
@@ -333,7 +338,8 @@ int engine_version_find(struct engine *e, struct caller *c, const struct engine_
 
 /* ---- its content and attributes ---- */
 
-/* The version's map, pinned so that it may be read though the version goes meanwhile. -EOPNOTSUPP for a marker. */
+/* The version's map, pinned so that it may be read though the version goes meanwhile. -EOPNOTSUPP for a
+ * marker. */
 static int version_pin(struct engine *e, struct caller *c, const struct engine_place *key, uint64_t seq,
                        struct bucket **ret_bucket, struct gc_pin *pin, struct record *ret)
 {
@@ -402,8 +408,8 @@ int engine_version_open(struct engine *e, struct caller *c, const struct engine_
     return 0;
 }
 
-int engine_version_readlink(struct engine *e, struct caller *c, const struct engine_place *key, uint64_t seq, char *buf,
-                            size_t cap)
+int engine_version_readlink(struct engine *e, struct caller *c, const struct engine_place *key, uint64_t seq,
+                            char *buf, size_t cap)
 {
     struct content *content;
     uint64_t size;
@@ -444,8 +450,8 @@ int engine_version_xattr_get(struct engine *e, struct caller *c, const struct en
     return r < 0 ? r : out->failed ? -ENOMEM : 0;
 }
 
-static int version_xattr_names(struct engine *e, struct caller *c, const struct engine_place *key, uint64_t seq,
-                               struct bytes *out)
+static int version_xattr_names(struct engine *e, struct caller *c, const struct engine_place *key,
+                               uint64_t seq, struct bytes *out)
 {
     LOCK_SCOPE(&e->meta);
     struct version v;
@@ -463,8 +469,8 @@ static int version_xattr_names(struct engine *e, struct caller *c, const struct 
     return out->failed ? -ENOMEM : 0;
 }
 
-int engine_version_xattr_list(struct engine *e, struct caller *c, const struct engine_place *key, uint64_t seq, bool all,
-                              struct bytes *out)
+int engine_version_xattr_list(struct engine *e, struct caller *c, const struct engine_place *key,
+                              uint64_t seq, bool all, struct bytes *out)
 {
     int r = version_xattr_names(e, c, key, seq, out);
     struct engine_target target = {.bucket = key->bucket, .key = key->key, .seq = seq};

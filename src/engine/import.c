@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Reading a bucket back from a stream of export: ids, times, order and locks as they were, content under new data keys.
+ * Reading a bucket back from a stream of export: ids, times, order and locks as they were, content under new
+ * data keys.
  *
- * A lock holds for as long as it had left when it was exported, by this store's compliance clock. Collection is held off meanwhile:
- * the frames of a version stand in no row until its entry was read whole. */
+ * A lock holds for as long as it had left when it was exported, by this store's compliance clock. Collection
+ * is held off meanwhile: the frames of a version stand in no row until its entry was read whole. */
 #include "engine/pax.h"
 #include "engine/upkeep.h"
 #include "util/limits.h"
@@ -33,8 +34,8 @@ struct import {
     uint64_t versions, dirs, bytes, locked;
     struct walk_key key; /* of the last version; its name is made when the next key begins */
     bool open_key;
-    uint64_t was_ino;    /* of that key's newest version, in the other store */
-    bool shows;          /* it is no marker */
+    uint64_t was_ino;       /* of that key's newest version, in the other store */
+    bool shows;             /* it is no marker */
     struct ino_pair *pairs; /* by `was`, open addressing */
     size_t pair_cap, pair_count;
 };
@@ -42,7 +43,8 @@ struct import {
 static int bad(struct import *m, const char *what)
 {
     return reason_fail(&m->c->reason, EINVAL, "this is no stream of holdfs export: %s (at '%.*s')", what,
-                       (int)(m->entry.path.len < 200 ? m->entry.path.len : 200), (const char *)m->entry.path.data);
+                       (int)(m->entry.path.len < 200 ? m->entry.path.len : 200),
+                       (const char *)m->entry.path.data);
 }
 
 /* ---- words of an entry ---- */
@@ -156,7 +158,8 @@ static int read_identity(struct import *m, struct version *v)
     if (e < 0)
         return e;
     v->flags = (uint32_t)flags & (VERSION_MARKER | VERSION_NULL | VERSION_MOUNT);
-    if ((v->flags & VERSION_NULL) ? strcmp(id, "null") != 0 : base32_parse(id, strlen(id), v->id, sizeof v->id) < 0)
+    if ((v->flags & VERSION_NULL) ? strcmp(id, "null") != 0
+                                  : base32_parse(id, strlen(id), v->id, sizeof v->id) < 0)
         return bad(m, "HOLDFS.version");
     v->publish_ns = published;
     v->ino = (uint64_t)ino;
@@ -236,7 +239,8 @@ static int make_bucket(struct import *m)
 {
     int64_t format;
     if (pax_get_number(&m->in, "HOLDFS.format", 0, &format) < 0 || format != IMPORT_FORMAT)
-        return format > IMPORT_FORMAT ? reason_fail(&m->c->reason, EPROTO, "the stream has format %lld; this holdfs reads up to %d",
+        return format > IMPORT_FORMAT ? reason_fail(&m->c->reason, EPROTO,
+                                                    "the stream has format %lld; this holdfs reads up to %d",
                                                     (long long)format, IMPORT_FORMAT)
                                       : bad(m, "it has no HOLDFS.format");
     LOCK_SCOPE(&m->e->meta);
@@ -292,8 +296,11 @@ static int link_name(struct import *m, uint64_t ino)
         return r;
     r = version_make_parents(m->e, m->b, key);
     if (r == 0)
-        r = m->e->meta_ops->tree_put(m->e->m, &(struct tree_row){.bucket = m->b->number, .key = key, .ino = ino,
-                                                                 .kind = (uint8_t)tree_kind_of(i->record.mode)});
+        r = m->e->meta_ops->tree_put(m->e->m,
+                                     &(struct tree_row){.bucket = m->b->number,
+                                                        .key = key,
+                                                        .ino = ino,
+                                                        .kind = (uint8_t)tree_kind_of(i->record.mode)});
     if (r == 0)
         r = m->e->meta_ops->link_put(m->e->m, ino, m->b->number, key);
     if (r == 0) {
@@ -370,7 +377,8 @@ static bool all_zeros(const uint8_t *p, size_t len)
     return !p[0] && !memcmp(p, p + 1, len - 1);
 }
 
-static int seal_chunk(struct import *m, struct sealing *s, uint64_t at, const void *data, size_t len, bool whole)
+static int seal_chunk(struct import *m, struct sealing *s, uint64_t at, const void *data, size_t len,
+                      bool whole)
 {
     enum frame_compression how = m->b->compress ? FRAME_COMPRESSION_ZSTD : FRAME_COMPRESSION_NONE;
     if (whole && len <= IMPORT_INLINE_BYTES)
@@ -448,7 +456,9 @@ static int import_dir(struct import *m, struct span key)
         if (r == 0) {
             r = version_make_parents(m->e, m->b, key);
             if (r == 0 && !there)
-                r = m->e->meta_ops->tree_put(m->e->m, &(struct tree_row){.bucket = m->b->number, .key = key, .ino = ino, .kind = TREE_DIR});
+                r = m->e->meta_ops->tree_put(
+                    m->e->m,
+                    &(struct tree_row){.bucket = m->b->number, .key = key, .ino = ino, .kind = TREE_DIR});
             if (r == 0)
                 r = dir_row_put(m->e, m->b->number, key, ino, &record);
             r = txn_end(m->e, r);
@@ -550,8 +560,8 @@ static int import_run(struct import *m)
 }
 
 /* {"bucket","versions":n,"directories":n,"content_bytes":n,"locked":n} */
-int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd, struct engine_progress progress,
-                  json_t **ret)
+int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd,
+                  struct engine_progress progress, json_t **ret)
 {
     int r = upkeep_may(e, c, "holdfs:Import");
     if (r < 0)
@@ -559,7 +569,8 @@ int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd
     struct import *m = calloc(1, sizeof *m);
     if (!m)
         return -ENOMEM;
-    *m = (struct import){.e = e, .c = c, .name = bucket, .progress = progress, .buf = malloc(IMPORT_CHUNK_BYTES)};
+    *m = (struct import){
+        .e = e, .c = c, .name = bucket, .progress = progress, .buf = malloc(IMPORT_CHUNK_BYTES)};
     pax_reader_init(&m->in, fd, &c->reason);
     pthread_mutex_lock(&e->upkeep->lock);
     r = m->buf ? import_run(m) : -ENOMEM;
@@ -567,8 +578,9 @@ int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd
     if (r == 0)
         r = durable_advance(e);
     if (r == 0) {
-        *ret = json_pack("{s:s, s:I, s:I, s:I, s:I}", "bucket", bucket, "versions", (json_int_t)m->versions, "directories",
-                         (json_int_t)m->dirs, "content_bytes", (json_int_t)m->bytes, "locked", (json_int_t)m->locked);
+        *ret = json_pack("{s:s, s:I, s:I, s:I, s:I}", "bucket", bucket, "versions", (json_int_t)m->versions,
+                         "directories", (json_int_t)m->dirs, "content_bytes", (json_int_t)m->bytes, "locked",
+                         (json_int_t)m->locked);
         r = *ret ? 0 : -ENOMEM;
     }
     pax_reader_done(&m->in);

@@ -13,8 +13,19 @@ enum { BLOCK = 512, BUFFER_BYTES = 256 << 10, EXTENDED_MAX_BYTES = 8 << 20 };
 
 /* Offsets in a header block (POSIX.1-2001, ustar). */
 enum {
-    AT_NAME = 0, AT_MODE = 100, AT_UID = 108, AT_GID = 116, AT_SIZE = 124, AT_MTIME = 136, AT_CHECKSUM = 148, AT_TYPE = 156,
-    AT_LINK = 157, AT_MAGIC = 257, AT_MAJOR = 329, AT_MINOR = 337, AT_PREFIX = 345,
+    AT_NAME = 0,
+    AT_MODE = 100,
+    AT_UID = 108,
+    AT_GID = 116,
+    AT_SIZE = 124,
+    AT_MTIME = 136,
+    AT_CHECKSUM = 148,
+    AT_TYPE = 156,
+    AT_LINK = 157,
+    AT_MAGIC = 257,
+    AT_MAJOR = 329,
+    AT_MINOR = 337,
+    AT_PREFIX = 345,
 };
 
 /* ---- writing ---- */
@@ -233,7 +244,8 @@ static int read_all(struct pax_reader *r, void *buf, size_t len)
         if (n < 0)
             return -errno;
         if (n == 0)
-            return reason_fail(r->reason, EINVAL, "the stream is cut short after %llu bytes", (unsigned long long)r->bytes);
+            return reason_fail(r->reason, EINVAL, "the stream is cut short after %llu bytes",
+                               (unsigned long long)r->bytes);
         p += n;
         len -= (size_t)n;
         r->bytes += (uint64_t)n;

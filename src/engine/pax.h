@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * A pax tar stream, written and read: what export and import pass bytes through. Knows tar, nothing of versions.
+ * A pax tar stream, written and read: what export and import pass bytes through. Knows tar, nothing of
+ * versions.
  *
- * POSIX.1-2001 pax interchange format; long names, sizes, times and our own HOLDFS.* keywords stand in extended headers, so that any
- * tar lists the stream. Reading treats its input as outside input. */
+ * POSIX.1-2001 pax interchange format; long names, sizes, times and our own HOLDFS.* keywords stand in
+ * extended headers, so that any tar lists the stream. Reading treats its input as outside input. */
 #ifndef HOLDFS_ENGINE_PAX_H
 #define HOLDFS_ENGINE_PAX_H
 
@@ -21,8 +22,8 @@ struct pax_writer {
     struct bytes extended; /* records of the next entry's extended header */
     uint8_t *buf;          /* not yet written */
     size_t len;
-    uint64_t bytes;        /* written so far */
-    uint64_t data_left;    /* of the entry begun */
+    uint64_t bytes;     /* written so far */
+    uint64_t data_left; /* of the entry begun */
     unsigned padding;
 };
 
@@ -41,7 +42,8 @@ int pax_writer_init(struct pax_writer *w, int fd);
 void pax_writer_done(struct pax_writer *w);
 /* A keyword for the next entry (or, before pax_global(), for all). */
 void pax_put(struct pax_writer *w, const char *keyword, const void *value, size_t len);
-void pax_printf(struct pax_writer *w, const char *keyword, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void pax_printf(struct pax_writer *w, const char *keyword, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 int pax_global(struct pax_writer *w);
 int pax_begin(struct pax_writer *w, const struct pax_entry *entry);
 int pax_data(struct pax_writer *w, const void *data, size_t len); /* together exactly size_bytes */

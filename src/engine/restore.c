@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Making an earlier state current again (`holdfs restore --at`), as new versions that share frames.
  *
- * First the whole scope is looked at and counted, and everything that would refuse is met; then it is gone through again and changed
- * in transactions of a bounded size. Nothing is destroyed where versions are kept: what did not exist then gets a marker. The
- * result names the instant to which one restores to undo it. */
+ * First the whole scope is looked at and counted, and everything that would refuse is met; then it is gone
+ * through again and changed in transactions of a bounded size. Nothing is destroyed where versions are kept:
+ * what did not exist then gets a marker. The result names the instant to which one restores to undo it. */
 #include "engine/walk.h"
 
 #include <assert.h>
 #include <inttypes.h>
 
 enum {
-    RESTORE_BATCH_KEYS = 500,  /* changed in one transaction */
+    RESTORE_BATCH_KEYS = 500,   /* changed in one transaction */
     RESTORE_BATCH_LOOKS = 4000, /* looked at in one hold of the lock */
-    RESTORE_BLOCKED_MAX = 20,  /* names told in full */
+    RESTORE_BLOCKED_MAX = 20,   /* names told in full */
 };
 
 enum verdict {
-    SAME,     /* shows what it showed, or showed nothing and shows nothing */
-    CHANGED,  /* another version is current */
-    DELETED,  /* showed, does not now */
-    CREATED,  /* shows now, did not then */
-    OTHERS,   /* differs, but not by the principal asked for */
+    SAME,    /* shows what it showed, or showed nothing and shows nothing */
+    CHANGED, /* another version is current */
+    DELETED, /* showed, does not now */
+    CREATED, /* shows now, did not then */
+    OTHERS,  /* differs, but not by the principal asked for */
     VERDICTS,
 };
 
@@ -33,7 +33,7 @@ struct restore {
     uint64_t counts[VERDICTS];
     uint64_t restored, removed, skipped;
     uint64_t todo;
-    json_t *by;                 /* principal: count */
+    json_t *by; /* principal: count */
     json_t *blocked;
     int64_t undo_ns;
 };
@@ -52,7 +52,8 @@ struct key_scan {
     bool newest_seen, others_last;
 };
 
-/* Newest first: down to the version that is to be shown again. With `by` that is the one below that principal's latest work. */
+/* Newest first: down to the version that is to be shown again. With `by` that is the one below that
+ * principal's latest work. */
 static int key_scan_row(void *arg, const struct version_row *row)
 {
     struct key_scan *k = arg;
@@ -117,7 +118,8 @@ static bool verdict_wanted(const struct restore *r, enum verdict v)
 
 /* ---- what stands in the way ---- */
 
-/* A file where a directory is needed, or a directory where a file was. *ret_stands: so much of the key is in the tree. M */
+/* A file where a directory is needed, or a directory where a file was. *ret_stands: so much of the key is in
+ * the tree. M */
 static int key_blocked(struct restore *r, uint32_t bucket, struct span key, size_t *ret_stands)
 {
     struct tree_row row;
@@ -261,12 +263,14 @@ static int put_back(struct restore *r, struct bucket *b, struct span key, const 
     attrs_remove(&shared.attrs, ATTR_FACT, "tied", 4);
     uint64_t seq;
     q = split_linked(r->e, b, key);
-    if (q == 0) /* where a default retention waits, the new version settles first, so that a slip can be undone */
+    if (q ==
+        0) /* where a default retention waits, the new version settles first, so that a slip can be undone */
         q = version_publish(r->e, r->c, b, key, 0, &shared, b->default_mode == LOCK_NONE, &seq);
     record_done(&shared);
     if (q == 0)
         r->restored++;
-    for (size_t end = stands + 1; q == 0 && end <= key.len; end++) { /* the name, and directories that came back with it */
+    for (size_t end = stands + 1; q == 0 && end <= key.len;
+         end++) { /* the name, and directories that came back with it */
         if (end == key.len || key.p[end] == '/')
             wake(r->e, b->number, span_of(key.p, end));
     }
@@ -344,7 +348,9 @@ static int round_key(struct round *o, struct bucket *b, struct span key)
     struct restore *r = o->r;
     if (!o->apply) {
         int64_t first = r->first_ns;
-        int q = r->first_ns <= r->at_ns ? 0 : r->e->meta_ops->version_scan_up(r->e->m, b->number, key, 0, oldest_row, &first);
+        int q = r->first_ns <= r->at_ns
+                    ? 0
+                    : r->e->meta_ops->version_scan_up(r->e->m, b->number, key, 0, oldest_row, &first);
         r->first_ns = first;
         return q < 0 ? q : count_key(r, b, key);
     }
@@ -393,13 +399,15 @@ static int round_run(struct round *o)
     round_start(o);
     while (q >= 0 && (q = round_batch(o)) > 0) {
         uint64_t done = o->apply ? r->restored + r->removed + r->skipped : r->todo;
-        if (r->progress.fn && r->progress.fn(r->progress.arg, o->apply ? "restoring" : "comparing", done, o->apply ? r->todo : 0))
+        if (r->progress.fn && r->progress.fn(r->progress.arg, o->apply ? "restoring" : "comparing", done,
+                                             o->apply ? r->todo : 0))
             return -ECANCELED;
     }
     return q;
 }
 
-static int rounds(struct restore *r, const struct engine_place *const *places, size_t count, bool apply, bool taking)
+static int rounds(struct restore *r, const struct engine_place *const *places, size_t count, bool apply,
+                  bool taking)
 {
     CLEANUP_FREE struct round *o = malloc(sizeof *o);
     if (!o)
@@ -459,8 +467,10 @@ static int newer_dir_remove(struct restore *r, struct bucket *b, struct span key
     return q;
 }
 
-/* Deepest first, as the keys' order has it backwards. A page of names at a time; parents that empty later are met in a further pass. */
-static int newer_dirs_page(struct restore *r, const struct engine_place *place, struct newer_dirs *d, bool *ret_removed)
+/* Deepest first, as the keys' order has it backwards. A page of names at a time; parents that empty later are
+ * met in a further pass. */
+static int newer_dirs_page(struct restore *r, const struct engine_place *place, struct newer_dirs *d,
+                           bool *ret_removed)
 {
     LOCK_SCOPE(&r->e->meta);
     struct bucket *b = bucket_by_number(r->e, place->bucket);
@@ -479,7 +489,8 @@ static int newer_dirs_page(struct restore *r, const struct engine_place *place, 
     for (size_t i = d->count; q == 0 && i > 0; i--) {
         q = newer_dir_remove(r, b, walk_span(&d->list[i - 1]));
         struct tree_row row;
-        if (q == 0 && r->e->meta_ops->tree_get(r->e->m, b->number, walk_span(&d->list[i - 1]), &row) == -ENOENT)
+        if (q == 0 &&
+            r->e->meta_ops->tree_get(r->e->m, b->number, walk_span(&d->list[i - 1]), &row) == -ENOENT)
             *ret_removed = true;
     }
     q = txn_end(r->e, q);
@@ -506,52 +517,6 @@ static int newer_dirs_run(struct restore *r, const struct engine_place *place)
     return q;
 }
 
-/* ---- open drafts ---- */
-
-static bool place_holds(const struct engine_place *p, const struct inode *i)
-{
-    if (!i->bucket || i->bucket->number != p->bucket || i->dir)
-        return false;
-    size_t len = p->key.len;
-    return !len || (i->key_len >= len && !memcmp(i->key, p->key.p, len) && (i->key_len == len || i->key[len] == '/'));
-}
-
-/* The next inode of the place with an open draft, from hash slot *slot on; referenced. M */
-static struct inode *next_draft(struct engine *e, const struct engine_place *p, size_t *slot)
-{
-    for (; e->inodes && *slot < e->inode_buckets; ++*slot) {
-        for (struct inode *i = e->inodes[*slot]; i; i = i->hash_next) {
-            if (draft_open(i) && !i->orphan && place_holds(p, i))
-                return inode_ref(i);
-        }
-    }
-    return NULL;
-}
-
-static int seal_one(struct engine *e, struct caller *c, struct inode *i)
-{
-    pthread_rwlock_wrlock(&i->content_lock);
-    int q = draft_open(i) ? draft_seal(e, c, i) : 0;
-    pthread_rwlock_unlock(&i->content_lock);
-    LOCK_SCOPE(&e->meta);
-    inode_put(e, i);
-    return q;
-}
-
-int seal_below(struct engine *e, struct caller *c, const struct engine_place *p)
-{
-    for (size_t slot = 0;;) {
-        struct inode *i;
-        {
-            LOCK_SCOPE(&e->meta);
-            i = next_draft(e, p, &slot);
-        }
-        int q = i ? seal_one(e, c, i) : 0;
-        if (!i || q < 0)
-            return q;
-    }
-}
-
 /* ---- the whole ---- */
 
 static void show_ns(int64_t ns, char out[48])
@@ -562,10 +527,11 @@ static void show_ns(int64_t ns, char out[48])
 static json_t *result_json(struct restore *r)
 {
     json_t *out = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:O, s:O}", "changed",
-                            (json_int_t)r->counts[CHANGED], "deleted", (json_int_t)r->counts[DELETED], "created",
-                            (json_int_t)r->counts[CREATED], "unchanged", (json_int_t)(r->counts[SAME] + r->counts[OTHERS]),
-                            "todo", (json_int_t)r->todo, "restored", (json_int_t)r->restored, "removed",
-                            (json_int_t)r->removed, "dry_run", r->params->dry_run, "by", r->by, "blocked", r->blocked);
+                            (json_int_t)r->counts[CHANGED], "deleted", (json_int_t)r->counts[DELETED],
+                            "created", (json_int_t)r->counts[CREATED], "unchanged",
+                            (json_int_t)(r->counts[SAME] + r->counts[OTHERS]), "todo", (json_int_t)r->todo,
+                            "restored", (json_int_t)r->restored, "removed", (json_int_t)r->removed, "dry_run",
+                            r->params->dry_run, "by", r->by, "blocked", r->blocked);
     char text[48];
     if (out && r->undo_ns) {
         show_ns(r->undo_ns, text);
@@ -585,7 +551,8 @@ static int refuse_too_early(struct restore *r)
         return reason_fail(&r->c->reason, ENOENT, "nothing there has any history");
     show_ns(r->first_ns, first);
     show_ns(r->at_ns, at);
-    return reason_fail(&r->c->reason, EINVAL, "%s is before the first version there, which is of %s", at, first);
+    return reason_fail(&r->c->reason, EINVAL, "%s is before the first version there, which is of %s", at,
+                       first);
 }
 
 static int restore_apply(struct restore *r, const struct engine_place *const *places, size_t count)
@@ -620,7 +587,8 @@ static int restore_run(struct restore *r, const struct engine_place *const *plac
 int engine_restore(struct engine *e, struct caller *c, const struct engine_place *const *places, size_t count,
                    const struct engine_restore_params *params, struct engine_progress progress, json_t **ret)
 {
-    struct caller command = *c; /* what it publishes does not come from the mount: the kernel must hear of it */
+    struct caller command =
+        *c; /* what it publishes does not come from the mount: the kernel must hear of it */
     command.front = "command";
     struct restore r = {.e = e, .c = &command, .params = params, .progress = progress, .first_ns = INT64_MAX};
     if (__builtin_mul_overflow(params->at.sec, (int64_t)1000000000, &r.at_ns) ||

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Reading and verifying every frame of every version. Nothing is changed; damage is reported with the version it belongs to.
+ * Reading and verifying every frame of every version. Nothing is changed; damage is reported with the version
+ * it belongs to.
  *
- * Frames that several versions share are opened once. A version removed while it is looked at is no finding. */
+ * Frames that several versions share are opened once. A version removed while it is looked at is no finding.
+ */
 #include "engine/upkeep.h"
 
 #include <sched.h>
@@ -53,7 +55,8 @@ static bool still_there(struct scrub *s, const struct version *v)
     return same;
 }
 
-static void scrub_damaged(struct scrub *s, const struct bucket *b, const struct version *v, const struct content_fault *fault)
+static void scrub_damaged(struct scrub *s, const struct bucket *b, const struct version *v,
+                          const struct content_fault *fault)
 {
     LOCK_SCOPE(&s->e->meta);
     if (!still_there(s, v))
@@ -68,13 +71,14 @@ static void scrub_damaged(struct scrub *s, const struct bucket *b, const struct 
     integrity_event(s->e, what, b->name, key, id);
     if (json_array_size(s->findings) >= SCRUB_FINDINGS_MAX)
         return;
-    json_array_append_new(
-        s->findings, json_pack("{s:s, s:s%, s:s, s:b, s:b, s:s}", "bucket", b->name, "key", (const char *)v->key,
-                               v->key_len, "version", id, "locked", lock_in_force(s->e, v), "replaced",
-                               (v->flags & VERSION_REPLACED) != 0, "what", what));
+    json_array_append_new(s->findings, json_pack("{s:s, s:s%, s:s, s:b, s:b, s:s}", "bucket", b->name, "key",
+                                                 (const char *)v->key, v->key_len, "version", id, "locked",
+                                                 lock_in_force(s->e, v), "replaced",
+                                                 (v->flags & VERSION_REPLACED) != 0, "what", what));
 }
 
-/* What of a damaged version is readable counts as seen nowhere: each version that shares the bad frame is reported. */
+/* What of a damaged version is readable counts as seen nowhere: each version that shares the bad frame is
+ * reported. */
 static int scrub_version(struct scrub *s, const struct version *v)
 {
     struct bucket *b;
@@ -110,7 +114,8 @@ static int scrub_page(struct scrub *s)
     for (unsigned i = 0; r == 0 && i < s->count; i++) {
         r = scrub_version(s, &s->page[i]);
         if (r == 0)
-            r = upkeep_tell(s->progress, "verifying", s->bytes < s->total_bytes ? s->bytes : s->total_bytes, s->total_bytes);
+            r = upkeep_tell(s->progress, "verifying", s->bytes < s->total_bytes ? s->bytes : s->total_bytes,
+                            s->total_bytes);
     }
     LOCK_SCOPE(&s->e->meta);
     for (unsigned i = 0; i < s->count; i++) {
@@ -156,8 +161,9 @@ static void scrub_remember(struct engine *e, const json_t *result)
     char when[48];
     int64_t now = clock_wall_ns();
     timeform_format_ns(now / 1000000000, (uint32_t)(now % 1000000000), when);
-    json_t *value = json_pack("{s:s, s:O, s:O}", "finished", when, "damaged", json_object_get(result, "damaged"),
-                              "versions", json_object_get(result, "versions"));
+    json_t *value =
+        json_pack("{s:s, s:O, s:O}", "finished", when, "damaged", json_object_get(result, "damaged"),
+                  "versions", json_object_get(result, "versions"));
     char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
     if (text && !e->read_only) {
         LOCK_SCOPE(&e->meta);
@@ -171,7 +177,8 @@ static void scrub_remember(struct engine *e, const json_t *result)
     json_decref(value);
 }
 
-/* {"versions":n,"verified_bytes":n,"damaged":n,"clean":bool,"findings":[{"bucket","key","version","locked","what"}]} */
+/* {"versions":n,"verified_bytes":n,"damaged":n,"clean":bool,"findings":[{"bucket","key","version","locked","what"}]}
+ */
 int engine_scrub(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret)
 {
     int r = engine_may(e, c, "holdfs:Scrub", NULL, span_of(NULL, 0));
@@ -189,8 +196,9 @@ int engine_scrub(struct engine *e, struct caller *c, struct engine_progress prog
     for (size_t i = 0; r == 0 && i < count; i++)
         r = scrub_bucket(s, buckets[i]);
     if (r == 0) {
-        *ret = json_pack("{s:I, s:I, s:I, s:b, s:O}", "versions", (json_int_t)s->versions, "verified_bytes", (json_int_t)s->bytes,
-                         "damaged", (json_int_t)s->damaged, "clean", s->damaged == 0, "findings", s->findings);
+        *ret = json_pack("{s:I, s:I, s:I, s:b, s:O}", "versions", (json_int_t)s->versions, "verified_bytes",
+                         (json_int_t)s->bytes, "damaged", (json_int_t)s->damaged, "clean", s->damaged == 0,
+                         "findings", s->findings);
         r = *ret ? 0 : -ENOMEM;
     }
     if (r == 0)

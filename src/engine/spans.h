@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * A set of byte ranges of segments: which frames something refers to, each byte counted once however many versions share it.
+ * A set of byte ranges of segments: which frames something refers to, each byte counted once however many
+ * versions share it.
  *
- * Pure values; used by du, gc and compaction. Additions are collected and merged when they have grown enough, so that adding is
- * cheap in any order. */
+ * Pure values; used by du, gc and compaction. Additions are collected and merged when they have grown enough,
+ * so that adding is cheap in any order. */
 #ifndef HOLDFS_ENGINE_SPANS_H
 #define HOLDFS_ENGINE_SPANS_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * What is in the store and how it is doing: `holdfs status`, `bucket list`, `bucket info`.
  *
- * Counting walks the version rows in batches; the answer is kept until something was committed. Warnings are the facts a person
- * should act on, each one a sentence. */
+ * Counting walks the version rows in batches; the answer is kept until something was committed. Warnings are
+ * the facts a person should act on, each one a sentence. */
 #include "engine/walk.h"
 
 #include <sys/statvfs.h>
@@ -92,9 +92,9 @@ static json_t *status_store(struct engine *e)
     uuid_format(e->conf.store_id, id);
     timeform_format_ns(e->conf.created_s, 0, created);
     return json_pack("{s:s, s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:b}", "id", id, "dir", e->dir, "format",
-                     (int)e->conf.format, "account", e->conf.account_id, "region", e->conf.region, "created", created,
-                     "retention_clock", e->conf.retention_clock, "test_store", e->conf.test_store, "read_only",
-                     e->read_only);
+                     (int)e->conf.format, "account", e->conf.account_id, "region", e->conf.region, "created",
+                     created, "retention_clock", e->conf.retention_clock, "test_store", e->conf.test_store,
+                     "read_only", e->read_only);
 }
 
 static int status_data(struct engine *e, json_t *out)
@@ -120,8 +120,8 @@ static int status_data(struct engine *e, json_t *out)
     json_object_set_new(out, "locked", json_integer((json_int_t)c.locked));
     json_t *space = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "logical_bytes", (json_int_t)c.logical_bytes,
                               "versions_bytes", (json_int_t)c.versions_bytes, "stored_bytes",
-                              (json_int_t)(stored + metadata), "segments_bytes", (json_int_t)stored, "metadata_bytes",
-                              (json_int_t)metadata, "free_bytes", (json_int_t)available);
+                              (json_int_t)(stored + metadata), "segments_bytes", (json_int_t)stored,
+                              "metadata_bytes", (json_int_t)metadata, "free_bytes", (json_int_t)available);
     return json_object_set_new(out, "space", space) < 0 ? -ENOMEM : 0;
 }
 
@@ -141,8 +141,8 @@ static void status_runtime(struct engine *e, json_t *out)
     json_object_set_new(out, "drafts", json_integer((json_int_t)open_drafts(e)));
     json_t *findings = e->integrity_list ? json_deep_copy(e->integrity_list) : json_array();
     json_object_set_new(out, "integrity",
-                        json_pack("{s:I, s:o}", "events", (json_int_t)atomic_load(&e->integrity_events), "findings",
-                                  findings));
+                        json_pack("{s:I, s:o}", "events", (json_int_t)atomic_load(&e->integrity_events),
+                                  "findings", findings));
 }
 
 /* What the last scrub found. */
@@ -170,21 +170,25 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
     json_t *list = json_array();
     json_int_t events = json_integer_value(json_object_get(json_object_get(out, "integrity"), "events"));
     if (events)
-        warn(list, "%lld integrity events since the store was opened: see integrity.findings, and run holdfs scrub",
+        warn(list,
+             "%lld integrity events since the store was opened: see integrity.findings, and run holdfs scrub",
              (long long)events);
     json_int_t lag = json_integer_value(json_object_get(json_object_get(out, "clock"), "lag_s"));
     if (lag > 3600)
-        warn(list, "the store's date lags %lld s behind the machine's: locks made for a date end that much later; "
-                   "holdfs clock show",
+        warn(list,
+             "the store's date lags %lld s behind the machine's: locks made for a date end that much later; "
+             "holdfs clock show",
              (long long)lag);
     const json_t *space = json_object_get(out, "space");
     if (json_integer_value(json_object_get(space, "free_bytes")) < 64 << 20)
-        warn(list, "the backing filesystem is full: writes fail until space is freed; holdfs gc and holdfs compact still work");
+        warn(list, "the backing filesystem is full: writes fail until space is freed; holdfs gc and holdfs "
+                   "compact still work");
     json_int_t damaged = json_integer_value(json_object_get(json_object_get(out, "scrub"), "damaged"));
     if (damaged)
         warn(list, "the last scrub found %lld damaged versions", (long long)damaged);
     if (secret_unlocked())
-        warn(list, "keys could not be locked into memory (mlock was refused): raise the limit, see ulimit -l");
+        warn(list,
+             "keys could not be locked into memory (mlock was refused): raise the limit, see ulimit -l");
     if (e->conf.test_store)
         warn(list, "this is a test store: its clock can be set");
     return list;
@@ -227,18 +231,20 @@ static json_t *bucket_json(const struct bucket *b)
     timeform_format_ns(b->created_ns / 1000000000, (uint32_t)(b->created_ns % 1000000000), created);
     uuid_format(b->uuid, id);
     uuid_format(b->kek_id, kek);
-    json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:s, s:s}", "name", b->name, "id", id, "created",
-                            created, "owner", b->account, "versioning", versioning_names[b->versioning], "object_lock",
-                            b->object_lock, "settle_s", (json_int_t)b->settle_s, "compression",
-                            b->compress ? "zstd" : "none", "encryption", "AES256", "key", kek);
+    json_t *out =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:s, s:s}", "name", b->name, "id", id, "created",
+                  created, "owner", b->account, "versioning", versioning_names[b->versioning], "object_lock",
+                  b->object_lock, "settle_s", (json_int_t)b->settle_s, "compression",
+                  b->compress ? "zstd" : "none", "encryption", "AES256", "key", kek);
     if (!out)
         return NULL;
     json_object_set_new(out, "orphan_keep_s",
-                        b->orphan_keep_s == INT64_MAX ? json_string("forever") : json_integer(b->orphan_keep_s));
+                        b->orphan_keep_s == INT64_MAX ? json_string("forever")
+                                                      : json_integer(b->orphan_keep_s));
     if (b->default_mode)
         json_object_set_new(out, "default_retention",
-                            json_pack("{s:s, s:i, s:i}", "mode", modes[b->default_mode], "days", (int)b->default_days,
-                                      "years", (int)b->default_years));
+                            json_pack("{s:s, s:i, s:i}", "mode", modes[b->default_mode], "days",
+                                      (int)b->default_days, "years", (int)b->default_years));
     return out;
 }
 

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Collecting segments nobody refers to and rewriting those that are mostly dead. Private to gc.c, compact.c, scrub.c, fsck.c.
+ * Collecting segments nobody refers to and rewriting those that are mostly dead. Private to gc.c, compact.c,
+ * scrub.c, fsck.c.
  *
- * A cycle is a machine of small steps, so that the worker can run it a little at a time and a command as fast as it goes:
- * mark what is alive -> remove segments with nothing alive -> choose mostly dead ones -> note their live frames -> copy those
- * frames as ciphertext -> verify the copies and point the version rows to them. The next cycle's mark finds the old segments dead.
- * At any point a crash, or giving up, leaves at most copies that nothing refers to (E2).
+ * A cycle is a machine of small steps, so that the worker can run it a little at a time and a command as fast
+ * as it goes: mark what is alive -> remove segments with nothing alive -> choose mostly dead ones -> note
+ * their live frames -> copy those frames as ciphertext -> verify the copies and point the version rows to
+ * them. The next cycle's mark finds the old segments dead. At any point a crash, or giving up, leaves at most
+ * copies that nothing refers to (E2).
  *
- * What is alive is what any of these refers to: version rows (replaced ones too), draft rows, drafts, contents being read, cached
- * inodes, pins. References move between them while the mark runs, so from its start every map that is decoded from a row, stored
- * into one, or opened for reading is marked as well (gc_barrier); a draft takes frames only from such, or makes new ones, which go to
- * segments begun after the mark and not looked at. */
+ * What is alive is what any of these refers to: version rows (replaced ones too), draft rows, drafts,
+ * contents being read, cached inodes, pins. References move between them while the mark runs, so from its
+ * start every map that is decoded from a row, stored into one, or opened for reading is marked as well
+ * (gc_barrier); a draft takes frames only from such, or makes new ones, which go to segments begun after the
+ * mark and not looked at. */
 #ifndef HOLDFS_ENGINE_UPKEEP_H
 #define HOLDFS_ENGINE_UPKEEP_H
 
@@ -27,7 +30,7 @@ struct gc_segment {
 };
 
 struct gc_mark {
-    struct gc_mark *next; /* among the running ones; gc.c's lock */
+    struct gc_mark *next;        /* among the running ones; gc.c's lock */
     struct gc_segment *segments; /* by number: those sealed before the mark began */
     size_t count, cap;
     bool failed; /* out of memory while marking: nothing may be removed */
@@ -64,7 +67,7 @@ int cycle_step(struct cycle *k);
 void cycle_free(struct cycle *k);
 struct cycle_totals {
     const char *phase;
-    uint64_t rows;                       /* looked at in this phase */
+    uint64_t rows; /* looked at in this phase */
     uint64_t segments, removed, freed_bytes;
     uint64_t chosen, moved_bytes, to_move_bytes, rewritten, kept;
 };
@@ -85,7 +88,8 @@ struct upkeep {
 int upkeep_may(struct engine *e, struct caller *c, const char *what);
 int upkeep_tell(struct engine_progress p, const char *what, uint64_t done, uint64_t total); /* -ECANCELED */
 
-/* The extents of `map` that `seen` does not hold yet (inline ones always), in a map of the same size and data keys. */
+/* The extents of `map` that `seen` does not hold yet (inline ones always), in a map of the same size and data
+ * keys. */
 int map_unseen(const struct extmap *map, struct spans *seen, struct extmap **ret);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Walking version rows by seeking (walk.h): cost follows what is shown, not how many versions or deep keys there are. */
+ * Walking version rows by seeking (walk.h): cost follows what is shown, not how many versions or deep keys
+ * there are. */
 #include "engine/walk.h"
 
 #include <assert.h>
@@ -83,8 +84,10 @@ static int version_pick_row(void *arg, const struct version_row *row)
     return 1;
 }
 
-/* Publish times rise with the sequence within a key, so among `hi` rows and down to the first it is found by halves. */
-static int version_bisect(struct engine *e, uint32_t bucket, struct span key, struct version_pick *p, uint64_t hi)
+/* Publish times rise with the sequence within a key, so among `hi` rows and down to the first it is found by
+ * halves. */
+static int version_bisect(struct engine *e, uint32_t bucket, struct span key, struct version_pick *p,
+                          uint64_t hi)
 {
     uint64_t lo = 0; /* versions at or below it fit, or there are none */
     struct version *full = p->full;
@@ -153,7 +156,8 @@ void walk_breathe(struct engine *e, unsigned *count)
 }
 
 /* Is this key shown: in history with any visible version, at an instant with an object? */
-static int key_shows(struct engine *e, uint32_t bucket, struct span key, int64_t at_ns, struct walk_head *head)
+static int key_shows(struct engine *e, uint32_t bucket, struct span key, int64_t at_ns,
+                     struct walk_head *head)
 {
     int r = walk_version_at(e, bucket, key, at_ns, head, NULL);
     if (r == -ENOENT)
@@ -163,7 +167,8 @@ static int key_shows(struct engine *e, uint32_t bucket, struct span key, int64_t
     return at_ns == INT64_MAX || walk_shows(head);
 }
 
-int walk_subtree_shows(struct engine *e, uint32_t bucket, const struct walk_key *subtree, int64_t at_ns, unsigned *count)
+int walk_subtree_shows(struct engine *e, uint32_t bucket, const struct walk_key *subtree, int64_t at_ns,
+                       unsigned *count)
 {
     struct walk_key at = *subtree;
     bool inclusive = true;
@@ -292,7 +297,8 @@ static int names_below(struct walk_names *w, const struct walk_key *key)
     w->peeked = r == 0 ? 1 : 2;
     if (r == -ENOENT)
         return 0;
-    if (key_order(walk_span(&w->peek), walk_span(&subtree)) > 0 && !key_starts(walk_span(&w->peek), walk_span(&subtree)))
+    if (key_order(walk_span(&w->peek), walk_span(&subtree)) > 0 &&
+        !key_starts(walk_span(&w->peek), walk_span(&subtree)))
         return 0;
     return walk_subtree_shows(w->e, w->bucket, &subtree, w->at_ns, &w->count);
 }
@@ -348,7 +354,8 @@ int walk_names_next(struct walk_names *w, struct walk_name *ret)
             if (r != 0)
                 return r;
         } else {
-            walk_key_set(&w->from, slash ? span_of(ret->key.p, ret->name_at + name_len) : walk_span(&ret->key));
+            walk_key_set(&w->from,
+                         slash ? span_of(ret->key.p, ret->name_at + name_len) : walk_span(&ret->key));
             w->inclusive = slash != NULL;
             r = slash ? walk_behind_subtree(&w->from) : 0;
             if (r < 0)
@@ -358,8 +365,8 @@ int walk_names_next(struct walk_names *w, struct walk_name *ret)
     }
 }
 
-int walk_name_find(struct engine *e, const struct engine_place *dir, int64_t at_ns, const char *name, size_t len,
-                   struct walk_name *ret)
+int walk_name_find(struct engine *e, const struct engine_place *dir, int64_t at_ns, const char *name,
+                   size_t len, struct walk_name *ret)
 {
     struct walk_key subtree;
     unsigned count = 0;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Walking version rows: which version of a key stood at an instant, which names lie below a prefix, every row of the store in
- * batches. Shared by history, at, restore, status and upkeep; private to src/engine.
+ * Walking version rows: which version of a key stood at an instant, which names lie below a prefix, every row
+ * of the store in batches. Shared by history, at, restore, status and upkeep; private to src/engine.
  *
- * "Visible" means not VERSION_REPLACED. Functions marked M want engine.meta held; those marked M* let it go and take it again
- * every few hundred rows, so nothing borrowed from a bucket or a row outlives the call. */
+ * "Visible" means not VERSION_REPLACED. Functions marked M want engine.meta held; those marked M* let it go
+ * and take it again every few hundred rows, so nothing borrowed from a bucket or a row outlives the call. */
 #ifndef HOLDFS_ENGINE_WALK_H
 #define HOLDFS_ENGINE_WALK_H
 
 #include "engine/private.h"
 
 enum {
-    WALK_KEY_BYTES = 4096,  /* what meta_ops.version_next_key fills at most */
-    WALK_BATCH_ROWS = 256,  /* rows looked at before others get the lock */
+    WALK_KEY_BYTES = 4096, /* what meta_ops.version_next_key fills at most */
+    WALK_BATCH_ROWS = 256, /* rows looked at before others get the lock */
 };
 
 /* A key with room for a name or a separator behind it. */
@@ -39,8 +39,8 @@ struct walk_head {
     bool latest; /* the newest visible row of its key */
 };
 
-/* The newest visible version published at or before at_ns (INT64_MAX: the newest); a marker counts. `full` may be NULL; else it is
- * decoded and the caller's. -ENOENT. M */
+/* The newest visible version published at or before at_ns (INT64_MAX: the newest); a marker counts. `full`
+ * may be NULL; else it is decoded and the caller's. -ENOENT. M */
 int walk_version_at(struct engine *e, uint32_t bucket, struct span key, int64_t at_ns, struct walk_head *head,
                     struct version *full);
 static inline bool walk_shows(const struct walk_head *h) /* an object, not a marker */
@@ -48,15 +48,18 @@ static inline bool walk_shows(const struct walk_head *h) /* an object, not a mar
     return !(h->flags & VERSION_MARKER);
 }
 
-/* The next key >= from (> when !inclusive) starting with `prefix`; its rows may all be invisible. -ENOENT at the end. M */
+/* The next key >= from (> when !inclusive) starting with `prefix`; its rows may all be invisible. -ENOENT at
+ * the end. M */
 int walk_next_key(struct engine *e, uint32_t bucket, struct span prefix, struct span from, bool inclusive,
                   struct walk_key *ret);
 
 /* Lets others have the lock after every WALK_BATCH_ROWS calls. M* */
 void walk_breathe(struct engine *e, unsigned *count);
 
-/* Does any key below `subtree` (with its slash) have a visible version, or (at_ns < INT64_MAX) an object shown then? 1, 0. M* */
-int walk_subtree_shows(struct engine *e, uint32_t bucket, const struct walk_key *subtree, int64_t at_ns, unsigned *count);
+/* Does any key below `subtree` (with its slash) have a visible version, or (at_ns < INT64_MAX) an object
+ * shown then? 1, 0. M* */
+int walk_subtree_shows(struct engine *e, uint32_t bucket, const struct walk_key *subtree, int64_t at_ns,
+                       unsigned *count);
 
 /* ---- names below a directory ---- */
 
@@ -67,9 +70,9 @@ struct walk_names {
     struct walk_key prefix; /* with its slash */
     struct walk_key from;   /* where to look next */
     bool inclusive;
-    struct walk_key peek;   /* the key behind the last one, when `peeked` */
-    int peeked;             /* 0 no, 1 yes, 2 there is none */
-    unsigned count;         /* rows since the lock was let go */
+    struct walk_key peek; /* the key behind the last one, when `peeked` */
+    int peeked;           /* 0 no, 1 yes, 2 there is none */
+    unsigned count;       /* rows since the lock was let go */
 };
 
 struct walk_name {
@@ -79,16 +82,17 @@ struct walk_name {
     struct walk_head head; /* when is_key */
 };
 
-/* Starts behind the name `after` (length 0: at the first). Names come in the order of the keys by which they are met: a name that is
- * only a prefix stands where its slash sorts. M* */
+/* Starts behind the name `after` (length 0: at the first). Names come in the order of the keys by which they
+ * are met: a name that is only a prefix stands where its slash sorts. M* */
 int walk_names_start(struct walk_names *w, struct engine *e, const struct engine_place *dir, int64_t at_ns,
                      const char *after, size_t after_len);
 /* 1 with *ret, 0 at the end. M* */
 int walk_names_next(struct walk_names *w, struct walk_name *ret);
 /* One name, asked for. 0 or -ENOENT. M* */
-int walk_name_find(struct engine *e, const struct engine_place *dir, int64_t at_ns, const char *name, size_t len,
-                   struct walk_name *ret);
-/* Was `key` made by mkdir by then, and is still a directory? M. 1, 0 or -errno; *ret_body (may be NULL) is the caller's when 1. */
+int walk_name_find(struct engine *e, const struct engine_place *dir, int64_t at_ns, const char *name,
+                   size_t len, struct walk_name *ret);
+/* Was `key` made by mkdir by then, and is still a directory? M. 1, 0 or -errno; *ret_body (may be NULL) is
+ * the caller's when 1. */
 int walk_made_dir(struct engine *e, uint32_t bucket, struct span key, int64_t at_ns, uint64_t *ret_ino,
                   struct inode_body *ret_body);
 
@@ -102,16 +106,16 @@ struct walk_rows {
     bool started;
 };
 void walk_rows_start(struct walk_rows *w, uint32_t bucket, struct span prefix);
-/* Calls fn for at most `max` rows (invisible ones too). 1 when there may be more, 0 at the end, or fn's error; fn must not call meta
- * and returns 0, or 1 to stop behind this row. M */
+/* Calls fn for at most `max` rows (invisible ones too). 1 when there may be more, 0 at the end, or fn's
+ * error; fn must not call meta and returns 0, or 1 to stop behind this row. M */
 int walk_rows_next(struct engine *e, struct walk_rows *w, unsigned max, meta_version_fn *fn, void *arg);
 
-/* Calls fn for every row of one bucket below `prefix`, or with bucket 0 of the whole store, letting go of the lock between batches; fn
- * as in walk_rows_next. `between` (may be NULL) is called without the lock after each batch; non-zero ends the walk with it. M is taken
- * here. */
+/* Calls fn for every row of one bucket below `prefix`, or with bucket 0 of the whole store, letting go of the
+ * lock between batches; fn as in walk_rows_next. `between` (may be NULL) is called without the lock after
+ * each batch; non-zero ends the walk with it. M is taken here. */
 int walk_all(struct engine *e, uint32_t bucket, struct span prefix, meta_version_fn *fn, void *arg,
              int (*between)(void *arg));
-/* Publishes and seals every open draft at or below a place (restore.c). No lock held. */
+/* Publishes and seals every open draft at or below a place (seal.c). No lock held. */
 int seal_below(struct engine *e, struct caller *c, const struct engine_place *place);
 /* Numbers of all buckets; the caller frees. M is taken here. */
 int walk_buckets(struct engine *e, uint32_t **ret, size_t *ret_count);

@@ -22,7 +22,8 @@ static void check(struct store *s, int r, const char *what)
 static void store_open(struct store *s)
 {
     struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = s->secret};
-    struct engine_config config = {.dir = s->dir, .unlock = &unlock, .owner_text = "test", .settle_default_s = -1};
+    struct engine_config config = {
+        .dir = s->dir, .unlock = &unlock, .owner_text = "test", .settle_default_s = -1};
     struct reason reason = {.text = ""};
     int r = engine_open(&config, &s->e, &reason);
     if (r < 0)
@@ -38,7 +39,8 @@ void store_setup(struct store *s, const char *options)
     assert_non_null(mkdtemp(s->dir));
     s->secret = secret_copy("a passphrase for tests", 22);
     struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = s->secret};
-    struct engine_init_params p = {.dir = s->dir, .unlock = &unlock, .scrypt_log_n = 14, .owner_uid = getuid()};
+    struct engine_init_params p = {
+        .dir = s->dir, .unlock = &unlock, .scrypt_log_n = 14, .owner_uid = getuid()};
     struct reason reason = {.text = ""};
     int r = engine_init_store(&p, NULL, &reason);
     if (r < 0)
@@ -109,8 +111,9 @@ void store_write(struct store *s, const char *path, const void *data, size_t len
     struct engine_attr attr;
     const char *name = last(path);
     uint64_t ino = store_ino(s, path);
-    int r = ino ? engine_open_file(s->e, &s->c, ino, O_WRONLY | O_TRUNC, &h)
-                : engine_create(s->e, &s->c, store_dir(s, path), name, strlen(name), 0644, O_WRONLY, &attr, &h);
+    int r =
+        ino ? engine_open_file(s->e, &s->c, ino, O_WRONLY | O_TRUNC, &h)
+            : engine_create(s->e, &s->c, store_dir(s, path), name, strlen(name), 0644, O_WRONLY, &attr, &h);
     check(s, r, path);
     for (size_t at = 0; at < len;) {
         ssize_t n = engine_write(h, (const char *)data + at, len - at > 65536 ? 65536 : len - at, at);

@@ -24,8 +24,9 @@ void store_setup(struct store *s, const char *options);
 void store_reopen(struct store *s);
 void store_teardown(struct store *s);
 
-uint64_t store_dir(struct store *s, const char *path);  /* inode of the directory that holds path's last name */
-uint64_t store_ino(struct store *s, const char *path);  /* 0: not there */
+uint64_t store_dir(struct store *s,
+                   const char *path); /* inode of the directory that holds path's last name */
+uint64_t store_ino(struct store *s, const char *path); /* 0: not there */
 void store_mkdir(struct store *s, const char *path);
 void store_write(struct store *s, const char *path, const void *data, size_t len);
 void store_text(struct store *s, const char *path, const char *text);

@@ -54,7 +54,8 @@ static json_int_t number(const json_t *o, const char *name)
     return json_integer_value(json_object_get(o, name));
 }
 
-static json_t *run(struct store *s, int (*f)(struct engine *, struct caller *, struct engine_progress, json_t **))
+static json_t *run(struct store *s,
+                   int (*f)(struct engine *, struct caller *, struct engine_progress, json_t **))
 {
     json_t *ret = NULL;
     int r = f(s->e, &s->c, quiet, &ret);

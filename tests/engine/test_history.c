@@ -20,8 +20,8 @@ static int add_history(void *arg, const struct engine_history_name *n)
 {
     struct names *names = arg;
     size_t at = strlen(names->text);
-    snprintf(names->text + at, sizeof names->text - at, "%.*s%s%s ", (int)n->name_len, n->name, n->is_key ? "" : "-",
-             n->is_dir ? "/" : "");
+    snprintf(names->text + at, sizeof names->text - at, "%.*s%s%s ", (int)n->name_len, n->name,
+             n->is_key ? "" : "-", n->is_dir ? "/" : "");
     names->count++;
     return 0;
 }
@@ -41,7 +41,8 @@ static const char *history_of(struct store *s, const char *dir, const char *afte
     static struct names names;
     names = (struct names){.count = 0};
     struct engine_place place = store_place(s, dir);
-    assert_int_equal(engine_history_names(s->e, &s->c, &place, after, strlen(after), 1000, add_history, &names), 0);
+    assert_int_equal(
+        engine_history_names(s->e, &s->c, &place, after, strlen(after), 1000, add_history, &names), 0);
     return names.text;
 }
 
@@ -237,7 +238,8 @@ static void a_version_among_thousands_is_found_by_halves(void **state)
     assert_memory_equal(buf, "999", 3);
     struct engine_version v;
     struct engine_place f = store_place(s, "f");
-    assert_int_equal(engine_version_find(s->e, &s->c, &f, entry.version.name, strlen(entry.version.name), &v), 0);
+    assert_int_equal(engine_version_find(s->e, &s->c, &f, entry.version.name, strlen(entry.version.name), &v),
+                     0);
     assert_true(v.seq == entry.version.seq);
 }
 
@@ -312,7 +314,8 @@ static void restore_brings_back_a_removed_tree_and_undo_takes_it_away(void **sta
     assert_int_equal(store_read(s, "d/b", buf, sizeof buf), 2);
     assert_int_equal(store_read(s, "d/c", buf, sizeof buf), 2);
 
-    json_t *undone = restore(s, "d", (struct engine_restore_params){.at = undo_of(done), .delete_newer = true});
+    json_t *undone =
+        restore(s, "d", (struct engine_restore_params){.at = undo_of(done), .delete_newer = true});
     assert_int_equal(store_read(s, "d/a", buf, sizeof buf), 2);
     assert_memory_equal(buf, "a2", 2);
     assert_int_equal(store_read(s, "d/b", buf, sizeof buf), -ENOENT);
@@ -375,7 +378,8 @@ static void restore_before_everything_names_the_first(void **state)
     const struct engine_place *places[] = {&place};
     struct engine_restore_params p = {.at = t};
     json_t *ret = NULL;
-    assert_int_equal(engine_restore(s->e, &s->c, places, 1, &p, (struct engine_progress){NULL, NULL}, &ret), -EINVAL);
+    assert_int_equal(engine_restore(s->e, &s->c, places, 1, &p, (struct engine_progress){NULL, NULL}, &ret),
+                     -EINVAL);
     assert_non_null(strstr(s->c.reason.text, "before the first version"));
 }
 
