@@ -136,6 +136,9 @@ int lock_retention_change(struct engine *e, struct caller *c, struct version *v,
         return r;
     if (answer == LOCK_SAME)
         return 0;
+    /* An expiry that is overwritten frees for good, as a removal does: C is saved first (§3). */
+    if (v->lock_mode != LOCK_NONE && !state.in_force && (r = compliance_save_beyond(e, v->lock_hold_s)) < 0)
+        return r;
     bool extend = state.in_force && answer == LOCK_ALLOWED;
     retention_put(e, v, wanted, extend);
     r = settle_drop(e, v->bucket, span_of(v->key, v->key_len), v->seq); /* S4 */
