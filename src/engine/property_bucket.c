@@ -131,7 +131,7 @@ int get_bucket_tagging(struct property_call *p, struct bytes *out)
 {
     if (!tagset_count(&p->bucket->tags))
         return -ENODATA;
-    tagset_format(&p->bucket->tags, out);
+    tagset_format_xml(&p->bucket->tags, out);
     return 0;
 }
 

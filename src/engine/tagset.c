@@ -98,7 +98,7 @@ int tagset_put(struct attrs *set, const char *key, size_t key_len, const char *v
     const uint8_t *old;
     size_t old_len;
     if (attrs_get(set, ATTR_TAG, key, key_len, &old, &old_len) < 0 && tagset_count(set) >= max)
-        return reason_fail_s3(reason, EINVAL, "InvalidTag", "no more than %zu tags fit here", max);
+        return reason_fail_s3(reason, ERANGE, "InvalidTag", "no more than %zu tags fit here", max);
     return attrs_set(set, ATTR_TAG, key, key_len, value, value_len);
 }
 

@@ -6,7 +6,7 @@
 #include "engine/record.h"
 #include "util/reason.h"
 
-/* One tag into the set (ATTR_TAG), replacing its value; at most `max` tags. -EINVAL with words. */
+/* One tag into the set (ATTR_TAG), replacing its value; at most `max` tags. -EINVAL (form), -ERANGE (one too many). */
 int tagset_put(struct attrs *set, const char *key, size_t key_len, const char *value, size_t value_len, size_t max,
                struct reason *reason);
 /* A whole set, written or as an XML `<Tagging>` document; ret is overwritten (attrs_done() it). */
