@@ -209,7 +209,7 @@ static int suspect_roll_back(struct engine *e, struct caller *c, struct version 
         r = version_store(e, &s.v);
         version_done(&s.v);
     }
-    return r < 0 ? r : version_remove(e, c, v, REMOVE_ORPHAN);
+    return r < 0 ? r : version_remove(e, c, v, REMOVE_ROLLED_BACK);
 }
 
 static int recover_versions(struct engine *e, struct caller *c)

@@ -252,7 +252,7 @@ int version_decode(const struct version_row *row, struct version *ret); /* an ow
 int version_store(struct engine *e, const struct version *v); /* M, txn: writes the row as it stands */
 /* E3: removes exactly that version for good (lock, hold, orphan rules judged here), keeps the tree and inodes in step, wakes caches.
  * `why` says on whose behalf. -EPERM with the sentence. M, txn. */
-enum version_remove_why { REMOVE_USER, REMOVE_ORPHAN, REMOVE_REPLACED, REMOVE_DURABLE, REMOVE_MOVED };
+enum version_remove_why { REMOVE_USER, REMOVE_ORPHAN, REMOVE_REPLACED, REMOVE_DURABLE, REMOVE_MOVED, REMOVE_ROLLED_BACK };
 int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why);
 /* Makes a delete marker current at a key. M, txn. */
 int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino);

@@ -397,8 +397,8 @@ int record_share(struct engine *e, const struct bucket *from, const struct bucke
 
 /* ---- removing (E3) ---- */
 
-/* What the key shows after its current version went: the next one, or nothing. */
-int version_show_next(struct engine *e, struct bucket *b, struct span key)
+/* keep_inode: no kernel knows it yet, and it may have other names (recovery). */
+static int show_next(struct engine *e, struct bucket *b, struct span key, bool keep_inode)
 {
     struct tree_row row;
     uint64_t had = 0;
@@ -421,7 +421,7 @@ int version_show_next(struct engine *e, struct bucket *b, struct span key)
         return had ? tree_drop_name(e, b, key, had) : 0;
     }
     uint64_t ino = had;
-    r = had ? version_leave_inode(e, b, key, &ino) : 0;
+    r = had && !keep_inode ? version_leave_inode(e, b, key, &ino) : 0;
     if (r < 0) {
         version_done(&next);
         return r;
@@ -452,6 +452,12 @@ int version_show_next(struct engine *e, struct bucket *b, struct span key)
     return r;
 }
 
+/* What the key shows after its current version went: the next one, or nothing. */
+int version_show_next(struct engine *e, struct bucket *b, struct span key)
+{
+    return show_next(e, b, key, false);
+}
+
 int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why)
 {
     struct span key = span_of(v->key, v->key_len);
@@ -465,7 +471,8 @@ int version_remove(struct engine *e, struct caller *c, struct version *v, enum v
         return r;
     struct version top;
     bool current = false;
-    if (why == REMOVE_USER || why == REMOVE_ORPHAN) {
+    bool may_show = why == REMOVE_USER || why == REMOVE_ORPHAN || why == REMOVE_ROLLED_BACK;
+    if (may_show) {
         r = version_load(e, v->bucket, key, 0, &top);
         if (r == 0) {
             current = top.seq == v->seq;
@@ -479,8 +486,8 @@ int version_remove(struct engine *e, struct caller *c, struct version *v, enum v
     if (r == 0)
         r = e->meta_ops->version_del(e->m, v->bucket, key, v->seq);
     if (r == 0 && current)
-        r = version_show_next(e, b, key);
-    if (r == 0 && (why == REMOVE_USER || why == REMOVE_ORPHAN))
+        r = show_next(e, b, key, why == REMOVE_ROLLED_BACK);
+    if (r == 0 && may_show)
         version_wake(e, v->bucket, key, v->ino);
     return r;
 }
