@@ -3,20 +3,15 @@
 #include "cmd/control.h"
 #include "cmd/render.h"
 
-/* Found damage is no success: a script must notice it by the exit status. */
-static bool fsck_clean(const json_t *answer)
-{
-    const json_t *errors = json_object_get(answer, "errors");
-    return json_is_array(errors) ? json_array_size(errors) == 0 : json_integer_value(errors) == 0;
-}
-
 static int fsck_run(const struct invocation *inv)
 {
     json_t *answer = NULL, *args = json_pack("{s:b}", "repair", invocation_has(inv, "repair"));
     int status = command_operate(inv, inv->operands[0], "fsck", args, &answer);
     if (status != EXIT_DONE)
         return status;
-    bool clean = fsck_clean(answer);
+    /* a script must notice by the exit status what is still wrong */
+    bool clean = json_integer_value(json_object_get(answer, "errors")) ==
+                 json_integer_value(json_object_get(answer, "repaired"));
     render_answer(answer, inv->json);
     if (clean)
         return EXIT_DONE;

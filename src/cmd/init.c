@@ -81,6 +81,7 @@ static int init_store(const struct invocation *inv, struct engine_init_params *p
     uint8_t code[32] = {0};
     char text[66];
     r = engine_init_store(p, code, &reason);
+    p->unlock = NULL;
     secret_free(unlock.secret);
     if (r < 0)
         return command_refuse_reason(&reason, r, p->dir);

@@ -9,11 +9,11 @@ static int scrub_run(const struct invocation *inv)
     int status = command_operate(inv, inv->operands[0], "scrub", NULL, &answer);
     if (status != EXIT_DONE)
         return status;
-    const bool clean = json_is_true(json_object_get(answer, "clean")); /* a script notices damage by the exit */
+    bool clean = json_is_true(json_object_get(answer, "clean"));
     render_answer(answer, inv->json);
     if (clean)
         return EXIT_DONE;
-    return command_refuse("some of what is stored is damaged: the findings name it; other versions are as they were");
+    return command_refuse("some versions cannot be read whole; bring their segments back from a copy of the store and scrub again");
 }
 
 const struct command command_scrub = {

@@ -113,7 +113,7 @@ def another_uid_is_judged_as_itself(store, bucket):
     write(bucket + "/f", b"x")
     os.chmod(store.scratch, 0o711)
     name = os.path.basename(bucket)
-    for words in (["bucket", "delete", "--force", f"{store.dir}/{name}"], ["gc", store.dir], ["status", store.dir],
+    for words in (["bucket", "delete", "--force", f"{store.dir}/{name}"], ["gc", store.dir], ["fsck", store.dir], ["status", store.dir],
                   ["bucket", "create", f"{store.dir}/theirs"], ["versions", f"{store.dir}/{name}/f"], ["compact", "--stop", store.dir]):
         done = subprocess.run(["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", store.binary, *words],
                               capture_output=True, text=True, cwd="/")
@@ -124,7 +124,7 @@ def another_uid_is_judged_as_itself(store, bucket):
 @case("mount §1")
 def nonsense_is_answered_and_the_daemon_lives(store, bucket):
     for request in (b"\n", b"{}\n", b"[1]\n", b"x" * 5000 + b"\n", b'{"v":1,"op":"status"}\n', b'{"v":1,"op":"nosuch","args":{}}\n',
-                    b'{"v":2,"op":"status","args":{}}\n', b'{"v":1,"op":"restore","args":{"paths":"x"}}\n', 
+                    b'{"v":2,"op":"status","args":{}}\n', b'{"v":1,"op":"export","args":{}}\n', b'{"v":1,"op":"restore","args":{"paths":"x"}}\n', 
                     b'{"v":1,"op":"versions","args":{"path":7}}\n', b'{"v":1,"op":"versions","args":{"path":"' + b"a/" * 4000 + b'"}}\n',
                     b'{"v":1,"op":"stat","args":{"path":"b/.versions/.versions/x"}}\n', b'{"a":' * 3000 + b"\n"):
         answers = ask(store, request)
@@ -166,6 +166,19 @@ def commands_run_side_by_side(store, bucket):
     for t in threads:
         t.join()
     same([True] * 8, results, "answers")
+
+
+@case("mount §1")
+def export_and_import_go_through_the_callers_file(store, bucket):
+    write(bucket + "/f", b"one")
+    write(bucket + "/f", b"two")
+    stream = store.scratch + "/stream"
+    store.run("export", "-o", stream, bucket)
+    store.run("import", "-i", stream, store.mnt + "/imported")
+    with open(store.mnt + "/imported/f", "rb") as f:
+        same(b"two", f.read(), "content")
+    same(2, len(json.loads(store.run("versions", "--json", store.mnt + "/imported/f").stdout)["versions"]), "versions")
+    same(1, store.run("export", "-o", stream, bucket, ok=False).returncode, "exit status for a file that is there")
 
 
 @case("mount §1")
