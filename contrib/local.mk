@@ -55,8 +55,9 @@ fuzz:
 	$(CONFIGURE_IN) build-fuzz $(FUZZ_FLAGS)
 	$(MAKE) -C build-fuzz fuzz-programs
 	$(srcdir)/tests/fuzz/run build-fuzz $(FUZZ_SECONDS)
-C_FILES = $$(cd $(srcdir) && git ls-files 'src/*.[ch]' 'tests/*.[ch]')
-SHELL_FILES = $$(cd $(srcdir) && git ls-files bootstrap doc/insert-tables contrib/configure-in .ci/run contrib/check contrib/quickstart contrib/install-packages '*.sh')
+C_FILES = $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')
+SHELL_FILES = $$(git ls-files bootstrap doc/insert-tables contrib/configure-in .ci/run contrib/check contrib/quickstart \
+	contrib/install-packages '*.sh')
 lint: lint-tidy lint-format lint-shell
 lint-tidy:
 	cd $(srcdir) && tests/tidy
@@ -64,12 +65,5 @@ lint-format:
 	cd $(srcdir) && clang-format --dry-run --Werror $(C_FILES)
 lint-shell:
 	cd $(srcdir) && shellcheck -x -P SCRIPTDIR -S warning $(SHELL_FILES)
-format:
-	cd $(srcdir) && clang-format --dry-run --Werror $(C_FILES)
-lint-shell:
-	cd $(srcdir) && shellcheck -x -P SCRIPTDIR -S warning $(SHELL_FILES)
-lint-c:
-	cd $(srcdir) && cppcheck -q -j2 --enable=warning,portability --inline-suppr --error-exitcode=1 \
-		--suppress=missingIncludeSystem -Isrc -D_GNU_SOURCE $$(git ls-files 'src/*.c')
 format:
 	cd $(srcdir) && clang-format -i $(C_FILES)
