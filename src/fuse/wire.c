@@ -64,10 +64,31 @@ static void request_seen(void *buf, size_t len)
     }
 }
 
+/* A thread sanitizer does not see that the kernel sends FLUSH after it took the answer to OPEN. */
+#ifdef __SANITIZE_THREAD__
+static atomic_uint answers;
+
+static ssize_t kernel_read(int fd, void *buf, size_t len)
+{
+    ssize_t got = read(fd, buf, len);
+    atomic_load(&answers);
+    return got;
+}
+
+static ssize_t kernel_writev(int fd, const struct iovec *iov, int count)
+{
+    atomic_fetch_add(&answers, 1);
+    return writev(fd, iov, count);
+}
+#else
+#define kernel_read   read
+#define kernel_writev writev
+#endif
+
 static ssize_t wire_read(int fd, void *buf, size_t len, void *userdata)
 {
     (void)userdata;
-    ssize_t got = read(fd, buf, len);
+    ssize_t got = kernel_read(fd, buf, len);
     seen.kills_privileges = seen.tmpfile = seen.init = false;
     if (got >= (ssize_t)sizeof(struct fuse_in_header))
         request_seen(buf, (size_t)got);
@@ -83,7 +104,7 @@ static ssize_t answer_init(int fd, struct iovec *iov, int count, struct fuse_fro
         count == 2 && header->error == 0 && iov[1].iov_len >= offsetof(struct fuse_init_out, unused);
     if (accepted)
         ((struct fuse_init_out *)iov[1].iov_base)->flags |= seen.init_flags & FUSE_HANDLE_KILLPRIV_V2;
-    ssize_t put = writev(fd, iov, count);
+    ssize_t put = kernel_writev(fd, iov, count);
     if (accepted && put >= 0) {
         tune_mount(front->mountpoint);
         if (front->ready)
@@ -94,7 +115,7 @@ static ssize_t answer_init(int fd, struct iovec *iov, int count, struct fuse_fro
 
 static ssize_t wire_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
-    return seen.init ? answer_init(fd, iov, count, userdata) : writev(fd, iov, count);
+    return seen.init ? answer_init(fd, iov, count, userdata) : kernel_writev(fd, iov, count);
 }
 
 int wire_attach(struct fuse_session *session)
