@@ -20,7 +20,7 @@ enum {
 
     /* -- metadata pages (encryption.md §2.2; SQLite's own range is 512..65536) -- */
     LIMIT_PAGE_MIN_BYTES = 4096,     /* below it the 40 reserved bytes cost over 1 % */
-    LIMIT_PAGE_DEFAULT_BYTES = 8192, /* measured: best for rows with inline content */
+    LIMIT_PAGE_DEFAULT_BYTES = 4096, /* doc/decisions/page-size.md */
     LIMIT_PAGE_MAX_BYTES = 65536,
     LIMIT_PAGE_RESERVE_BYTES = 40, /* XAES nonce 24, tag 16 */
 
