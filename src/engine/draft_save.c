@@ -248,6 +248,7 @@ static int recover_inode(struct engine *e, uint64_t ino, struct inode **ret)
     if (!b || inode_body_decode(row.body.p, row.body.len, &body) < 0)
         return -EIO;
     struct record empty = {.mode = S_IFREG};
+    inode_forget(e, ino); /* what a roll-back has loaded of it */
     r = inode_new(e, b, row.key, ino, &empty, ret);
     if (r == 0) {
         (*ret)->nlink = body.nlink;
@@ -265,16 +266,7 @@ static int recover_one(struct engine *e, struct caller *c, const struct recovere
         return e->meta_ops->draft_del(e->m, d->ino);
     if (r < 0)
         return r;
-    struct version v;
-    if (d->len) {
-        r = recover_publish(e, c, i, d);
-    } else if ((r = version_load(e, i->bucket->number, span_of(i->key, i->key_len), 0, &v)) == 0) {
-        bool mine = v.ino == i->ino && !(v.flags & VERSION_MARKER);
-        version_done(&v);
-        r = mine ? 0 : tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino);
-    } else if (r == -ENOENT) {
-        r = tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino); /* created, never closed or synced */
-    }
+    r = d->len ? recover_publish(e, c, i, d) : tree_drop_unpublished(e, i);
     if (r == 0)
         r = e->meta_ops->draft_del(e->m, d->ino);
     i->orphan = true; /* not to stay cached half-loaded */

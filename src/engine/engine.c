@@ -127,131 +127,17 @@ static int counters_renew(struct engine *e)
     return r < 0 ? r : txn_end(e, counters_reserve(e, false));
 }
 
-/* ---- recovery (E7) ---- */
-
-struct suspects {
-    struct version *items;
-    size_t count, cap;
-};
-
-static int suspects_row(void *arg, const struct version_row *row)
-{
-    struct suspects *s = arg;
-    if (row->flags & VERSION_MARKER)
-        return 0;
-    if (s->count == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 64;
-        struct version *items = realloc(s->items, cap * sizeof *items);
-        if (!items)
-            return -ENOMEM;
-        s->items = items;
-        s->cap = cap;
-    }
-    int r = version_decode(row, &s->items[s->count]);
-    if (r == 0)
-        s->count++;
-    return r;
-}
-
-static bool suspect_sound(struct engine *e, const struct version *v)
-{
-    struct bucket *b = bucket_by_number(e, v->bucket);
-    if (!v->record.map || !b)
-        return true;
-    struct content *content;
-    if (content_new(e, b, v->record.map, &content) < 0)
-        return false;
-    struct content_fault fault;
-    bool sound = content_verify(e->pipe, content->map, content->keys, &fault) == 0;
-    content_unref(content);
-    return sound;
-}
-
-struct replaced_search {
-    struct engine *e;
-    struct version v;
-    uint64_t below;
-    bool found;
-};
-
-/* The newest that is whole: one that was itself not durable yet may be hidden between. */
-static int replaced_row(void *arg, const struct version_row *row)
-{
-    struct replaced_search *s = arg;
-    if (row->seq >= s->below || !(row->flags & VERSION_REPLACED))
-        return 0;
-    int r = version_decode(row, &s->v);
-    if (r < 0)
-        return r;
-    s->found = suspect_sound(s->e, &s->v);
-    if (!s->found)
-        version_done(&s->v);
-    return s->found;
-}
-
-/* Rolls one version back whole: what it replaced is shown again. */
-static int suspect_roll_back(struct engine *e, struct caller *c, struct version *v)
-{
-    struct bucket *b = bucket_by_number(e, v->bucket);
-    struct span key = span_of(v->key, v->key_len);
-    char id[33];
-    version_id_text(v, id);
-    if (lock_in_force(e, v)) { /* E3: stays, damaged as it is; what of it can be read can be read */
-        log_error("recovery: '%s' version %s is locked, and not all of its content is there: kept", engine_show(b, key), id);
-        return 0;
-    }
-    log_warning("recovery: '%s' version %s was not durable when power failed; rolled back to what was there before",
-                engine_show(b, key), id);
-    struct replaced_search s = {.e = e, .below = v->seq};
-    int r = e->meta_ops->version_scan(e->m, v->bucket, key, UINT64_MAX, replaced_row, &s);
-    if (r == 0 && s.found) {
-        s.v.flags &= ~(uint32_t)VERSION_REPLACED;
-        r = version_store(e, &s.v);
-        version_done(&s.v);
-    }
-    return r < 0 ? r : version_remove(e, c, v, REMOVE_ROLLED_BACK);
-}
-
-static int recover_versions(struct engine *e, struct caller *c)
-{
-    struct suspects s = {0};
-    int r = e->meta_ops->version_scan_since(e->m, e->durable_seq, suspects_row, &s);
-    uint64_t newest = e->durable_seq;
-    for (size_t n = 0; n < s.count; n++) {
-        if (s.items[n].seq > newest)
-            newest = s.items[n].seq;
-    }
-    if (newest >= e->next_seq)
-        e->next_seq = newest + 1;
-    for (size_t n = 0; r == 0 && n < s.count; n++) {
-        struct version *v = &s.items[n];
-        if ((v->flags & VERSION_REPLACED) || suspect_sound(e, v))
-            continue;
-        r = txn_begin(e);
-        if (r == 0)
-            r = txn_end(e, suspect_roll_back(e, c, v));
-    }
-    for (size_t n = 0; n < s.count; n++)
-        version_done(&s.items[n]);
-    free(s.items);
-    return r;
-}
-
-static int recover(struct engine *e, struct reason *reason)
+static int open_recovered(struct engine *e, struct reason *reason)
 {
     if (e->read_only)
         return 0;
     uint64_t clean;
     int r = value_u64(e, "clean", &clean);
+    bool fresh = e->next_seq == 1 && e->next_ino == 2;
     struct caller c;
     engine_caller_init(e, &c, 0, 0, 0, "mount");
-    bool fresh = e->next_seq == 1 && e->next_ino == 2;
-    if (r == 0 && !clean && !fresh) {
-        log_notice("the store was not closed cleanly: recovering");
-        r = recover_versions(e, &c);
-    }
     if (r == 0)
-        r = drafts_recover(e, &c);
+        r = recover(e, clean || fresh, &c);
     if (r == 0)
         r = txn_begin(e);
     if (r == 0) {
@@ -385,7 +271,7 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, struc
         r = settle_open(e);
     if (r < 0)
         return reason && reason->text[0] ? r : reason_fail(reason, -r, "the store's metadata cannot be read: %s", strerror(-r));
-    return recover(e, reason);
+    return open_recovered(e, reason);
 }
 
 /* For init: a new store, before its conf is written. Takes over the keys. */

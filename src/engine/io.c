@@ -77,7 +77,7 @@ static int open_touch(struct engine *e, struct caller *c, struct inode *i)
     if (r == 0)
         r = txn_end(e, inode_record_save(e, i));
     if (r == 0)
-        settle_touch(e, i->seq);
+        inode_settle_touch(e, i);
     return r;
 }
 
@@ -373,19 +373,26 @@ int engine_fsync_dir(struct engine *e, uint64_t dir)
     return durable_advance(e);
 }
 
-/* close(2) has reported it already. What was published before stays; a name that never had a version goes. */
+/* close(2) has reported it already. What was published before stays; a name that never had a version goes. What was fsynced is not
+ * given up: its draft stays, to be published by the next writer or at the end. */
 static void release_failed(struct engine *e, struct inode *i, int error)
 {
     LOCK_SCOPE(&e->meta);
     log_error("'%s' could not be published at its last close: %s", engine_show(i->bucket, span_of(i->key, i->key_len)),
               strerror(-error));
+    if (!i->draft) /* published; only settling failed */
+        return;
+    if (i->draft->promised && !i->orphan) {
+        inode_ref(i);
+        return;
+    }
     draft_free(i->draft);
     i->draft = NULL;
     if (i->seq || i->orphan)
         return;
     int r = txn_begin(e);
     if (r == 0)
-        r = txn_end(e, tree_drop_name(e, i->bucket, span_of(i->key, i->key_len), i->ino));
+        r = txn_end(e, tree_drop_unpublished(e, i));
     if (r < 0)
         log_error("and its name could not be taken back (%s): holdfs fsck --repair does it", strerror(-r));
 }

@@ -254,6 +254,11 @@ int version_store(struct engine *e, const struct version *v); /* M, txn: writes 
  * `why` says on whose behalf. -EPERM with the sentence. M, txn. */
 enum version_remove_why { REMOVE_USER, REMOVE_ORPHAN, REMOVE_REPLACED, REMOVE_DURABLE, REMOVE_MOVED, REMOVE_ROLLED_BACK };
 int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why);
+/* The newest hidden row (VERSION_REPLACED) of the same version (by its id, or the null version) below v: what
+ * shows again should v roll back. -ENOENT. M. */
+int version_behind(struct engine *e, const struct version *v, struct version *ret);
+/* Removes the key's hidden rows (null ones only while Suspended) after what they waited for has gone. M, txn. */
+int version_purge_replaced(struct engine *e, struct caller *c, const struct bucket *b, struct span key);
 /* Makes a delete marker current at a key. M, txn. */
 int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino);
 /* Makes a new current version at a key from `record` (Unversioned, Suspended: replaces the null version) and puts it into
@@ -313,6 +318,7 @@ int settle_drop(struct engine *e, uint32_t bucket, struct span key, uint64_t seq
 int settle_move(struct engine *e, uint32_t bucket, struct span from, uint64_t from_seq, struct span to, uint64_t to_seq);
 void settle_txn_end(struct engine *e, bool committed); /* M: txn.c, at the end of each transaction */
 void settle_touch(struct engine *e, uint64_t seq); /* M: starts its timer anew, within 15 settle times */
+void inode_settle_touch(struct engine *e, struct inode *i); /* M: the same for the current version under each of its names */
 int64_t settle_left_s(struct engine *e, uint64_t seq); /* M: 0 when settled */
 /* Settles what is due now (default retention, E4), purges replaced null versions behind the durable point, reaps orphans. Takes M itself,
  * in bounded batches. */
@@ -326,6 +332,8 @@ int tree_drop_name(struct engine *e, struct bucket *b, struct span key, uint64_t
 /* A directory's key and a name as one key, in buf (4096 bytes). -ENAMETOOLONG. */
 int tree_child_key(const struct inode *dir, const char *name, size_t len, uint8_t *buf, struct span *ret);
 int tree_name_check(struct caller *c, const char *name, size_t len); /* for a name to be made: -EILSEQ, -ENAMETOOLONG */
+/* Takes away those of the inode's names under which it has no version (its draft was never published). M, txn. */
+int tree_drop_unpublished(struct engine *e, struct inode *i);
 int tree_dir_empty(struct engine *e, struct bucket *b, struct span key); /* -ENOTEMPTY; M */
 int tree_dir(struct engine *e, uint64_t ino, struct inode **ret); /* M: referenced; -ENOTDIR */
 int tree_lookup(struct engine *e, struct inode *dir, const char *name, size_t len, struct inode **ret); /* M: referenced */
@@ -346,6 +354,10 @@ int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum
 /* Brings the tree in step with what is the key's newest version: its name comes, stays or goes. M, txn. */
 int version_show_next(struct engine *e, struct bucket *b, struct span key);
 int version_publish_time(struct engine *e, uint32_t bucket, struct span key, int64_t wanted, int64_t *ret); /* M */
+
+/* ---- recover.c ---- */
+/* At opening: rolls back what a power cut left without its frames (E7), publishes what was fsynced. M. */
+int recover(struct engine *e, bool clean, struct caller *c);
 
 /* ---- draft.c ---- */
 /* Publishes and seals the inode's draft, if any, so that what comes next meets a sealed version. Content lock held (write), M not held. */

@@ -164,7 +164,7 @@ static int replace_live(struct property_call *p, struct attrs *attrs)
     attrs_done(&old.attrs);
     *attrs = (struct attrs){0};
     if (p->has_version)
-        settle_touch(p->engine, p->version.seq);
+        inode_settle_touch(p->engine, i);
     return 0;
 }
 

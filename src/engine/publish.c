@@ -40,11 +40,11 @@ int publish_record(struct inode *i, struct extmap *map, struct record *ret)
     return 0;
 }
 
-/* May this version's content still be replaced by the draft that made it? */
+/* May this version's content still be replaced? Only by the draft that made it: i->record is what that one published last. */
 static bool publish_replaceable(struct engine *e, const struct inode *i, const struct version *top)
 {
-    return i->draft->published && top->ino == i->ino && !(top->flags & VERSION_MARKER) && settle_waiting(e, top->seq) &&
-           !lock_in_force(e, top);
+    return i->draft->published && top->ino == i->ino && !(top->flags & VERSION_MARKER) &&
+           !strcmp(top->record.etag, i->record.etag) && settle_waiting(e, top->seq) && !lock_in_force(e, top);
 }
 
 /* Replaces the content of the draft's own version: same id, same place. Where the earlier content is already durable its row stays,
@@ -118,6 +118,8 @@ static int publish_done(struct engine *e, struct inode *i, struct record *record
     i->data_bytes = extmap_data_bytes(i->record.map);
     i->draft->changed = false;
     i->draft->published = true;
+    if (i->draft->promised)
+        durable_promise(e, seq);
     i->draft->saved = i->draft->has_base = i->draft->promised = false;
     extmap_unref(i->draft->saved_map);
     i->draft->saved_map = NULL;
@@ -235,7 +237,7 @@ int draft_seal(struct engine *e, struct caller *c, struct inode *i)
     draft_free(d);
     if (i->orphan || !i->seq)
         return 0;
-    settle_touch(e, i->seq);
+    inode_settle_touch(e, i);
     return i->bucket->settle_s || !settle_waiting(e, i->seq) ? 0 : seal_settle(e, i);
 }
 

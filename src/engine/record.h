@@ -63,6 +63,11 @@ struct record {
     bool implicit; /* a key prefix, not made by mkdir: shows the bucket root's owner and mode */
 };
 void record_done(struct record *r);
+/* No byte of it lies in a segment: the row is all there is. */
+static inline bool record_inline(const struct record *r)
+{
+    return !r->map || extmap_all_inline(r->map);
+}
 int record_copy(struct record *dst, const struct record *src); /* map is shared by reference */
 /* data: map->inline_data goes to the row's `data`, not into the body. */
 void record_encode(const struct record *r, struct bytes *out);

@@ -20,6 +20,8 @@ struct moving {
     bool has_version, moves;
     bool older; /* it moves, and an older version is left behind that would show again */
     struct version v;
+    struct version *behind; /* hidden rows, newest first, that show again should v, which is not yet durable, roll back */
+    size_t behind_count;
 };
 
 struct moving_list {
@@ -35,6 +37,9 @@ static void moving_list_done(struct moving_list *list)
         free(list->items[n].to);
         if (list->items[n].has_version)
             version_done(&list->items[n].v);
+        for (size_t k = 0; k < list->items[n].behind_count; k++)
+            version_done(&list->items[n].behind[k]);
+        free(list->items[n].behind);
     }
     free(list->items);
 }
@@ -90,6 +95,38 @@ static int moving_collect(struct engine *e, struct bucket *b, const struct tree_
     return e->meta_ops->tree_scan(e->m, b->number, span_of(buf, list->from_prefix.len + 1), true, moving_row, list);
 }
 
+static int moving_keep_behind(struct moving *m, const struct version *hidden)
+{
+    struct version *behind = realloc(m->behind, (m->behind_count + 1) * sizeof *behind);
+    if (!behind)
+        return -ENOMEM;
+    m->behind = behind;
+    behind[m->behind_count++] = *hidden;
+    return 0;
+}
+
+/* What stands hidden behind a version that moves has no use at the old name: where it would be asked for, the log holds the rename.
+ * It goes along up to the first that is durable. */
+static int moving_take_behind(struct engine *e, struct caller *c, struct moving *m)
+{
+    bool wanted = m->v.seq > e->durable_seq;
+    for (;;) {
+        struct version hidden;
+        int r = version_behind(e, &m->v, &hidden);
+        if (r < 0)
+            return r == -ENOENT ? 0 : r;
+        uint64_t seq = hidden.seq;
+        r = version_remove(e, c, &hidden, REMOVE_REPLACED);
+        if (r == 0 && wanted)
+            r = moving_keep_behind(m, &hidden);
+        if (r < 0 || !wanted)
+            version_done(&hidden);
+        if (r < 0)
+            return r;
+        wanted = wanted && seq > e->durable_seq;
+    }
+}
+
 /* Takes a name and what moves with it off its place. */
 static int moving_detach(struct engine *e, struct caller *c, struct bucket *b, struct moving *m)
 {
@@ -113,6 +150,8 @@ static int moving_detach(struct engine *e, struct caller *c, struct bucket *b, s
         return 0;
     bool any;
     r = version_others(e, &m->v, &any, &m->older);
+    if (r == 0)
+        r = moving_take_behind(e, c, m);
     return r < 0 ? r : version_remove(e, c, &m->v, REMOVE_MOVED);
 }
 
@@ -149,31 +188,64 @@ static int moving_rename_inode(struct engine *e, struct bucket *b, struct moving
     return r;
 }
 
-static int moving_version(struct engine *e, struct caller *c, struct bucket *b, struct moving *m)
+static int version_set_key(struct version *v, struct span to)
+{
+    uint8_t *key = malloc(to.len + 1);
+    if (!key)
+        return -ENOMEM;
+    memcpy(key, to.p, to.len);
+    key[to.len] = 0;
+    free(v->key);
+    v->key = key;
+    v->key_len = to.len;
+    return 0;
+}
+
+/* S5: the version stays, another one at the new name shares its content. */
+static int moving_share(struct engine *e, struct caller *c, struct bucket *b, struct moving *m)
+{
+    struct record shared;
+    int r = record_share(e, b, b, &m->v.record, &shared);
+    if (r < 0)
+        return r;
+    uint64_t seq;
+    shared.made_by[0] = 0; /* its maker is who renames */
+    r = version_tie(&shared, &m->v);
+    if (r == 0)
+        r = version_publish(e, c, b, span_of(m->to, m->to_len), m->ino, &shared, false, &seq);
+    record_done(&shared);
+    return r;
+}
+
+static int moving_put_behind(struct engine *e, struct bucket *b, struct moving *m)
+{
+    struct span to = span_of(m->to, m->to_len);
+    int r = 0;
+    for (size_t n = m->behind_count; r == 0 && n > 0; n--) {
+        struct version *hidden = &m->behind[n - 1];
+        r = version_set_key(hidden, to);
+        if (r < 0)
+            break;
+        hidden->seq = seq_next(e);
+        r = version_store(e, hidden);
+        if (r == 0)
+            r = settle_add_replaced(e, b->number, to, hidden->seq);
+    }
+    return r;
+}
+
+/* S1: the version itself, with what stands behind it. */
+static int moving_move(struct engine *e, struct caller *c, struct bucket *b, struct moving *m)
 {
     struct span from = span_of(m->from, m->from_len), to = span_of(m->to, m->to_len);
-    uint64_t seq;
-    if (!m->moves) {
-        struct record shared;
-        int r = record_share(e, b, b, &m->v.record, &shared);
-        if (r < 0)
-            return r;
-        shared.made_by[0] = 0; /* its maker is who renames */
-        r = version_tie(&shared, &m->v);
-        if (r == 0)
-            r = version_publish(e, c, b, to, m->ino, &shared, false, &seq);
-        record_done(&shared);
-        return r;
-    }
     int r = version_make_room(e, c, b, to);
+    if (r == 0)
+        r = moving_put_behind(e, b, m);
+    if (r == 0)
+        r = version_set_key(&m->v, to);
+    if (r < 0)
+        return r;
     uint64_t from_seq = m->v.seq;
-    uint8_t *key = r == 0 ? malloc(to.len + 1) : NULL;
-    if (!key)
-        return r < 0 ? r : -ENOMEM;
-    memcpy(key, to.p, to.len);
-    free(m->v.key);
-    m->v.key = key;
-    m->v.key_len = to.len;
     m->v.seq = seq_next(e);
     m->v.record.ctime = instant_now();
     r = version_publish_time(e, b->number, to, m->v.publish_ns, &m->v.publish_ns);
@@ -188,7 +260,7 @@ static int moving_attach(struct engine *e, struct caller *c, struct bucket *b, s
     struct tree_row row = {.bucket = b->number, .key = to, .ino = m->ino, .kind = m->kind};
     int r = e->meta_ops->tree_put(e->m, &row);
     if (r == 0 && m->has_version)
-        r = moving_version(e, c, b, m);
+        r = m->moves ? moving_move(e, c, b, m) : moving_share(e, c, b, m);
     if (r == 0)
         r = moving_rename_inode(e, b, m);
     return r;

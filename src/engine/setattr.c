@@ -111,7 +111,7 @@ static int setattr_rows(struct engine *e, struct inode *i, unsigned set, const s
     if (r == 0)
         r = txn_end(e, inode_record_save(e, i));
     if (r == 0 && !i->dir && i->seq)
-        settle_touch(e, i->seq);
+        inode_settle_touch(e, i);
     return r;
 }
 

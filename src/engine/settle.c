@@ -98,7 +98,9 @@ static int open_row(void *arg, const struct unsettled_row *row)
     struct settle_entry *entry = entry_add(o->engine, b, row->key, row->seq, o->now);
     if (!entry)
         return -ENOMEM;
-    /* What kind it is shows when its version is read: soon, and in the order of the rows (oldest first in a key). */
+    /* What kind it is shows when its version is read: soon, and in the order of the rows (oldest first in a key). What was replaced
+     * waits until all that this opening found is durable. */
+    entry->behind_seq = o->engine->next_seq - 1;
     settle_queue_due(o->engine->settle->queue, entry, o->now + NS_PER_S + o->count++);
     return 0;
 }
@@ -201,6 +203,23 @@ void settle_touch(struct engine *e, uint64_t seq)
     struct settle_entry *entry = waiting(e, seq);
     if (entry)
         entry->last_ns = clock_mono_ns(); /* its place in the queue follows when it is looked at */
+}
+
+void inode_settle_touch(struct engine *e, struct inode *i)
+{
+    settle_touch(e, i->seq);
+    struct version_ref *names;
+    size_t count;
+    if (i->nlink <= 1 || inode_names(e, i, &names, &count) < 0)
+        return;
+    for (size_t n = 0; n < count; n++) {
+        struct version v;
+        if (version_load(e, names[n].bucket, span_of(names[n].key, names[n].key_len), 0, &v) < 0)
+            continue;
+        settle_touch(e, v.seq);
+        version_done(&v);
+    }
+    version_refs_free(names, count);
 }
 
 int64_t settle_left_s(struct engine *e, uint64_t seq)

@@ -35,8 +35,10 @@ static int tree_drop_link(struct engine *e, struct bucket *b, struct span key, s
             r = inode_rekey(e, i, span_of(other.key, other.key_len));
         }
         free(other.key);
-        if (r == 0 && !draft_open(i))
-            r = inode_reload(e, i);
+        if (r == 0 && !draft_open(i) && (r = inode_reload(e, i)) == -ESTALE) {
+            i->half = true; /* that name has no version either */
+            r = 0;
+        }
     } else {
         r = e->meta_ops->link_del(e->m, i->ino, b->number, key);
         if (r == 0) {
@@ -71,6 +73,34 @@ int tree_drop_name(struct engine *e, struct bucket *b, struct span key, uint64_t
         }
     }
     inode_put(e, i);
+    return r;
+}
+
+static int tree_unpublished(struct engine *e, const struct inode *i, struct span key)
+{
+    struct version v;
+    int r = version_load(e, i->bucket->number, key, 0, &v);
+    if (r < 0)
+        return r == -ENOENT ? 1 : r;
+    bool other = v.ino != i->ino || (v.flags & VERSION_MARKER);
+    version_done(&v);
+    return other;
+}
+
+int tree_drop_unpublished(struct engine *e, struct inode *i)
+{
+    struct version_ref *names;
+    size_t count;
+    int r = inode_names(e, i, &names, &count);
+    if (r < 0)
+        return r;
+    for (size_t n = 0; r >= 0 && n < count; n++) {
+        struct span key = span_of(names[n].key, names[n].key_len);
+        r = tree_unpublished(e, i, key);
+        if (r == 1)
+            r = tree_drop_name(e, i->bucket, key, i->ino);
+    }
+    version_refs_free(names, count);
     return r;
 }
 
@@ -217,17 +247,21 @@ static bool unlink_loses_nothing(struct engine *e, const struct inode *i, const 
 static int unlink_version(struct engine *e, struct caller *c, struct bucket *b, struct inode *i, struct version *v)
 {
     struct span key = span_of(v->key, v->key_len);
-    if (b->versioning == VERSIONING_UNVERSIONED)
-        return version_remove(e, c, v, REMOVE_DURABLE);
+    if (b->versioning == VERSIONING_UNVERSIONED) {
+        int r = version_remove(e, c, v, REMOVE_DURABLE);
+        return r < 0 ? r : version_purge_replaced(e, c, b, key);
+    }
     bool unsettled = settle_waiting(e, v->seq) && !lock_in_force(e, v);
     bool others, live;
     int r = version_others(e, v, &others, &live);
     if (r < 0)
         return r;
     if (unsettled && !others) {
-        bool nothing = b->versioning == VERSIONING_SUSPENDED || !b->orphan_keep_s || unlink_loses_nothing(e, i, v);
-        if (nothing)
-            return version_remove(e, c, v, REMOVE_DURABLE);
+        bool null = b->versioning == VERSIONING_SUSPENDED && (v->flags & VERSION_NULL);
+        if (null || !b->orphan_keep_s || unlink_loses_nothing(e, i, v)) {
+            r = version_remove(e, c, v, REMOVE_DURABLE);
+            return r < 0 ? r : version_purge_replaced(e, c, b, key);
+        }
     }
     return version_put_marker(e, c, b, key, i->ino);
 }

@@ -210,6 +210,63 @@ int version_make_room(struct engine *e, struct caller *c, const struct bucket *b
     return r;
 }
 
+struct behind {
+    const struct version *of;
+    struct version *ret;
+    bool found;
+};
+
+static int behind_row(void *arg, const struct version_row *row)
+{
+    struct behind *s = arg;
+    if (row->seq >= s->of->seq || !(row->flags & VERSION_REPLACED) ||
+        ((row->flags ^ s->of->flags) & VERSION_NULL) || memcmp(row->id, s->of->id, sizeof row->id))
+        return 0;
+    int r = version_decode(row, s->ret);
+    s->found = r == 0;
+    return r < 0 ? r : 1;
+}
+
+int version_behind(struct engine *e, const struct version *v, struct version *ret)
+{
+    struct behind s = {.of = v, .ret = ret};
+    int r = e->meta_ops->version_scan(e->m, v->bucket, span_of(v->key, v->key_len), UINT64_MAX, behind_row, &s);
+    return r < 0 ? r : s.found ? 0 : -ENOENT;
+}
+
+enum { PURGE_MAX = 16 };
+
+struct purge {
+    uint64_t seqs[PURGE_MAX];
+    unsigned count;
+    bool null_only;
+};
+
+static int purge_row(void *arg, const struct version_row *row)
+{
+    struct purge *p = arg;
+    if ((row->flags & VERSION_REPLACED) && (!p->null_only || (row->flags & VERSION_NULL)))
+        p->seqs[p->count++] = row->seq;
+    return p->count == PURGE_MAX;
+}
+
+/* No successor of the hidden rows can roll back any more: it is gone, in the same transaction. More than a few are left to
+ * settle_run(). */
+int version_purge_replaced(struct engine *e, struct caller *c, const struct bucket *b, struct span key)
+{
+    struct purge p = {.null_only = b->versioning == VERSIONING_SUSPENDED};
+    int r = e->meta_ops->version_scan(e->m, b->number, key, UINT64_MAX, purge_row, &p);
+    for (unsigned n = 0; r == 0 && n < p.count; n++) {
+        struct version v;
+        r = version_load(e, b->number, key, p.seqs[n], &v);
+        if (r < 0)
+            return r;
+        r = version_remove(e, c, &v, REMOVE_REPLACED);
+        version_done(&v);
+    }
+    return r;
+}
+
 static int version_newest_publish(void *arg, const struct version_row *row)
 {
     int64_t *ret = arg;
@@ -245,7 +302,9 @@ int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, str
     version_identify(b, &v);
     principal_arn(&c->principal, v.record.made_by);
     r = version_publish_time(e, b->number, key, clock_wall_ns(), &v.publish_ns);
-    return r < 0 ? r : version_store(e, &v);
+    if (r == 0)
+        r = version_store(e, &v);
+    return r < 0 || b->versioning == VERSIONING_ENABLED ? r : version_purge_replaced(e, c, b, key);
 }
 
 /* Rows for directories that a key implies and nobody made. The uppermost appears in a directory that the kernel may have listed.
@@ -397,7 +456,7 @@ int record_share(struct engine *e, const struct bucket *from, const struct bucke
 
 /* ---- removing (E3) ---- */
 
-/* keep_inode: no kernel knows it yet, and it may have other names (recovery). */
+/* keep_inode: where the next version was the same inode's, it stays. No kernel knows it yet, and it may have other names (recovery). */
 static int show_next(struct engine *e, struct bucket *b, struct span key, bool keep_inode)
 {
     struct tree_row row;
@@ -421,7 +480,7 @@ static int show_next(struct engine *e, struct bucket *b, struct span key, bool k
         return had ? tree_drop_name(e, b, key, had) : 0;
     }
     uint64_t ino = had;
-    r = had && !keep_inode ? version_leave_inode(e, b, key, &ino) : 0;
+    r = had && !(keep_inode && next.ino == had) ? version_leave_inode(e, b, key, &ino) : 0;
     if (r < 0) {
         version_done(&next);
         return r;

@@ -6,6 +6,7 @@
 #include <ftw.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { RIG_SEGMENTS = 64, RIG_SHOWN = 40, RIG_TEXTS = 8, RIG_TEXT_BYTES = 1 << 16, RIG_BUCKETS = 96 };
@@ -48,12 +49,21 @@ static void ok(struct rig *r, int error, const char *what)
 
 /* ---- store ---- */
 
+/* Made anew each time: secrets do not cross a fork. */
+static struct unlock passphrase(void)
+{
+    struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = secret_copy("a passphrase for tests", 22)};
+    assert_non_null(unlock.secret);
+    return unlock;
+}
+
 void rig_open(struct rig *r)
 {
-    struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = r->secret};
+    struct unlock unlock = passphrase();
     struct engine_config config = {.dir = r->dir, .unlock = &unlock, .owner_text = "test", .settle_default_s = -1};
     struct reason reason = {.text = ""};
     int error = engine_open(&config, &r->e, &reason);
+    secret_free(unlock.secret);
     if (error < 0)
         fail_msg("engine_open: %s (%s)", strerror(-error), reason.text);
     engine_caller_init(r->e, &r->c, getuid(), getgid(), getpid(), "mount");
@@ -80,11 +90,12 @@ int rig_setup(void **state)
     assert_non_null(mkdtemp(r->dir));
     r->mark = mmap(NULL, sizeof *r->mark, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(r->mark, MAP_FAILED);
-    r->secret = secret_copy("a passphrase for tests", 22);
-    struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = r->secret};
+    struct unlock unlock = passphrase();
     struct engine_init_params p = {.dir = r->dir, .unlock = &unlock, .scrypt_log_n = 14, .owner_uid = getuid()};
     struct reason reason = {.text = ""};
-    if (engine_init_store(&p, NULL, &reason) < 0)
+    int error = engine_init_store(&p, NULL, &reason);
+    secret_free(unlock.secret);
+    if (error < 0)
         fail_msg("engine_init_store: %s", reason.text);
     rig_open(r);
     *state = r;
@@ -107,7 +118,6 @@ int rig_teardown(void **state)
     if (r->e)
         compare(r);
     engine_close(r->e);
-    secret_free(r->secret);
     munmap(r->mark, sizeof *r->mark);
     nftw(r->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(r);
@@ -152,9 +162,25 @@ uint64_t rig_segment_bytes(struct rig *r)
     return sum;
 }
 
-void rig_safe_here(struct rig *r)
+/* The block store's syncs, seen: in the children of rig_cut() they tell how much of a segment a power cut leaves. */
+static struct rig_mark *syncs;
+
+int fdatasync(int fd)
 {
-    segments(r, r->mark->sizes, NULL);
+    struct stat st;
+    int known = syncs ? fstat(fd, &st) : -1; /* what is appended meanwhile may not be covered */
+    int result = (int)syscall(SYS_fdatasync, fd);
+    char link[64], path[256];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t len = result == 0 && known == 0 ? readlink(link, path, sizeof path - 1) : -1;
+    if (len < 0)
+        return result;
+    path[len] = 0;
+    const char *name = strstr(path, "/segments/");
+    unsigned long n = name ? strtoul(name + 10, NULL, 16) : 0;
+    if (n && n < RIG_SEGMENTS && (uint64_t)st.st_size > syncs->sizes[n])
+        syncs->sizes[n] = (uint64_t)st.st_size;
+    return result;
 }
 
 static void die(struct rig *r, void (*fn)(struct rig *r))
@@ -162,11 +188,13 @@ static void die(struct rig *r, void (*fn)(struct rig *r))
     if (r->e)
         rig_close(r);
     memset(r->mark, 0, sizeof *r->mark);
+    segments(r, r->mark->sizes, NULL);
     fflush(NULL);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         setenv("CMOCKA_TEST_ABORT", "1", 1); /* a failed check ends the child and not only its test */
+        syncs = r->mark;
         rig_open(r);
         fn(r);
         _exit(0);
@@ -189,6 +217,22 @@ void rig_cut(struct rig *r, void (*fn)(struct rig *r))
     uint64_t sizes[RIG_SEGMENTS] = {0};
     segments(r, sizes, r->mark->sizes);
     rig_open(r);
+}
+
+void rig_lose(struct rig *r, void (*fn)(struct rig *r))
+{
+    uint64_t before[RIG_SEGMENTS] = {0}, sizes[RIG_SEGMENTS] = {0};
+    rig_close(r);
+    segments(r, before, NULL);
+    die(r, fn);
+    segments(r, sizes, before);
+    rig_open(r);
+}
+
+void rig_purge(struct rig *r)
+{
+    ok(r, engine_fsync_dir(r->e, ENGINE_ROOT_INO), "sync");
+    usleep(2300000); /* the worker looks each second */
 }
 
 /* ---- buckets ---- */
@@ -697,6 +741,17 @@ static void whole(struct rig *r, const char *bucket, char *text)
     histories(r, bucket);
 }
 
+static void check_structure(struct rig *r)
+{
+    json_t *found;
+    ok(r, engine_fsck(r->e, &r->c, false, (struct engine_progress){.fn = NULL}, &found), "fsck");
+    if (json_integer_value(json_object_get(found, "errors"))) {
+        char *text = json_dumps(json_object_get(found, "findings"), JSON_INDENT(1));
+        fail_msg("fsck: %s", text);
+    }
+    json_decref(found);
+}
+
 static void compare(struct rig *r)
 {
     struct buckets b = {.count = 0};
@@ -705,6 +760,7 @@ static void compare(struct rig *r)
     assert_non_null(before);
     for (unsigned n = 0; n < b.count; n++)
         whole(r, b.names[n], before + (size_t)n * RIG_TEXT_BYTES);
+    check_structure(r);
     rig_reopen(r);
     for (unsigned n = 0; n < b.count; n++) {
         whole(r, b.names[n], after);

@@ -26,7 +26,6 @@ enum rig_state { UNVERSIONED, ENABLED, SUSPENDED, STATES };
 
 struct rig {
     char dir[64];
-    struct secret *secret;
     struct engine *e; /* NULL while closed */
     struct caller c;
     struct rig_mark *mark; /* shared with the children that rig_die() starts */
@@ -40,10 +39,12 @@ void rig_reopen(struct rig *r);
 
 /* Runs fn over the store in a process that then ends without engine_close(), and opens the store again. */
 void rig_die(struct rig *r, void (*fn)(struct rig *r));
-/* In fn: what was appended to segments up to here survives the power cut to come. */
-void rig_safe_here(struct rig *r);
-/* The same, but power is cut: of the segments only what rig_safe_here() saw remains; all metadata does. */
+/* The same, but power is cut: of the segments only what was synced remains; all metadata does, as if the kernel had just written it. */
 void rig_cut(struct rig *r, void (*fn)(struct rig *r));
+/* The same with a disk that lied: nothing of what fn appended to segments remains. */
+void rig_lose(struct rig *r, void (*fn)(struct rig *r));
+/* Makes all durable and waits until the worker has taken away what was only kept for a roll-back. */
+void rig_purge(struct rig *r);
 
 /* ---- buckets ---- */
 void rig_bucket(struct rig *r, const char *name, enum rig_state state);
