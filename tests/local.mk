@@ -22,6 +22,7 @@ E2E_TESTS = \
 	tests/e2e/header.sh \
 	tests/e2e/hidden.sh \
 	tests/e2e/inode.sh \
+	tests/e2e/key-slots.sh \
 	tests/e2e/lock-attempts.py \
 	tests/e2e/locks.sh \
 	tests/e2e/many.py \
@@ -60,7 +61,7 @@ bench: holdfs$(EXEEXT) tests/bench/fsload$(EXEEXT)
 .PHONY: bench
 
 # Small things, and keys.
-EXTRA_DIST += tests/unit/unit.h tests/unit/tempdir.h
+EXTRA_DIST += tests/unit/unit.h tests/unit/tempdir.h tests/lib/killstep.h
 check_PROGRAMS += tests/unit/test_util_clock
 tests_unit_test_util_clock_SOURCES = tests/unit/test_util_clock.c
 tests_unit_test_util_clock_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
@@ -93,6 +94,10 @@ check_PROGRAMS += tests/unit/test_kms_recovery
 tests_unit_test_kms_recovery_SOURCES = tests/unit/test_kms_recovery.c
 tests_unit_test_kms_recovery_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_kms_recovery
+check_PROGRAMS += tests/unit/test_kms_slots
+tests_unit_test_kms_slots_SOURCES = tests/unit/test_kms_slots.c
+tests_unit_test_kms_slots_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_kms_slots
 check_PROGRAMS += tests/unit/test_kms_unlock
 tests_unit_test_kms_unlock_SOURCES = tests/unit/test_kms_unlock.c
 tests_unit_test_kms_unlock_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)

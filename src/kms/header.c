@@ -34,7 +34,7 @@ static int header_file_compose(const struct store_keys *k, char **ret, size_t *r
 }
 
 /* Twin first: should the machine stop in between, the older header is still whole under its own name. */
-static int header_write(int dir_fd, const struct store_keys *k)
+int header_write(int dir_fd, const struct store_keys *k)
 {
     CLEANUP_FREE char *file = NULL;
     size_t len;
@@ -152,6 +152,7 @@ struct candidate {
 struct attempt {
     const struct store_header *of; /* NULL: none yet */
     struct secret *master;         /* NULL: no slot opened */
+    bool known;                    /* M came from the caller: no slot is asked */
 };
 
 static void attempt_done(struct attempt *a)
@@ -207,7 +208,7 @@ static int derive_for_nothing(const struct unlock *unlock, uint8_t *key)
 /* Leaves M, or NULL when no slot opens, in a->master. */
 static int header_try_slots(const struct store_header *h, const struct unlock *unlock, struct attempt *a)
 {
-    if (a->of && slots_equal(a->of, h))
+    if (a->known || (a->of && slots_equal(a->of, h)))
         return 0;
     attempt_done(a);
     *a = (struct attempt){.of = h};
@@ -264,16 +265,18 @@ static int candidate_open(const struct candidate *c, const struct unlock *unlock
 }
 
 /* The index of the valid candidate, its keys in *ret; or a negative errno. */
-static int candidates_choose(struct candidate c[2], const struct unlock *unlock, struct store_keys **ret)
+static int candidates_choose(struct candidate c[2], const struct header_opener *by, struct store_keys **ret)
 {
-    CLEANUP(attempt_done) struct attempt attempt = {0};
+    CLEANUP(attempt_done) struct attempt attempt = {.known = by->keys != NULL};
+    if (by->keys && !(attempt.master = secret_copy(secret_peek(by->keys->master), KEY_BYTES)))
+        return -ENOMEM;
     int first = c[1].parsed && (!c[0].parsed || c[1].header.seq > c[0].header.seq);
     bool altered = false, shut = false;
     for (int i = 0; i < 2; i++) {
         int at = i ? !first : first;
         if (!c[at].parsed)
             continue;
-        int r = candidate_open(&c[at], unlock, &attempt, ret);
+        int r = candidate_open(&c[at], by->unlock, &attempt, ret);
         if (r == 0)
             return at;
         if (r != -EACCES && r != -EBADMSG)
@@ -321,8 +324,38 @@ static int open_failed(int r, struct reason *reason)
     return reason_fail(reason, -r, "the store header cannot be opened: %s", strerror(-r));
 }
 
+int header_load(int dir_fd, const char *dir, const uint8_t store_id[16], const struct header_opener *by, bool read_only,
+                struct store_keys **ret, bool *ret_repaired, struct reason *reason)
+{
+    CLEANUP(candidates_done) struct candidate c[2] = {0};
+    struct reason why = {0};
+    for (int i = 0; i < 2; i++)
+        candidate_read(dir_fd, header_file_names[i], store_id, &c[i], &why);
+    if (!c[0].parsed && !c[1].parsed)
+        return candidates_explain(dir, c, &why, reason);
+    struct store_keys *keys;
+    int chosen = candidates_choose(c, by, &keys);
+    if (chosen < 0)
+        return open_failed(chosen, reason);
+    *ret_repaired = !read_only && candidate_repair(dir_fd, c, chosen);
+    *ret = keys;
+    return 0;
+}
+
 int store_header_open(const char *dir, const uint8_t store_id[16], const struct unlock *unlock,
                       bool read_only, struct store_keys **ret, bool *ret_repaired, struct reason *reason)
+{
+    CLEANUP_FD int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir_fd < 0)
+        return reason_fail(reason, errno, "the folder %s cannot be opened: %s", dir, strerror(errno));
+    /* Repairing must not meet an edit half-way; a filesystem without locks leaves it to chance. */
+    if (!read_only)
+        header_lock(dir_fd);
+    const struct header_opener by = {.unlock = unlock};
+    return header_load(dir_fd, dir, store_id, &by, read_only, ret, ret_repaired, reason);
+}
+
+int store_header_slots(const char *dir, const uint8_t store_id[16], struct slot_info ret[LIMIT_SLOTS], struct reason *reason)
 {
     CLEANUP_FD int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir_fd < 0)
@@ -333,11 +366,8 @@ int store_header_open(const char *dir, const uint8_t store_id[16], const struct 
         candidate_read(dir_fd, header_file_names[i], store_id, &c[i], &why);
     if (!c[0].parsed && !c[1].parsed)
         return candidates_explain(dir, c, &why, reason);
-    struct store_keys *keys;
-    int chosen = candidates_choose(c, unlock, &keys);
-    if (chosen < 0)
-        return open_failed(chosen, reason);
-    *ret_repaired = !read_only && candidate_repair(dir_fd, c, chosen);
-    *ret = keys;
-    return 0;
+    const struct store_header *h = &c[c[1].parsed && (!c[0].parsed || c[1].header.seq > c[0].header.seq)].header;
+    for (size_t i = 0; i < h->slot_count; i++)
+        ret[i] = (struct slot_info){h->slots[i].n, (enum slot_kind)h->slots[i].kind, h->slots[i].scrypt_log_n};
+    return (int)h->slot_count;
 }

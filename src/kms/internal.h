@@ -84,8 +84,30 @@ struct header_file {
 };
 void header_file_read(int dir_fd, const char *name, struct header_file *ret);
 void header_file_done(struct header_file *f);
-/* Replaces the file: temporary file, fsync, rename, fsync of the folder. */
+/* Replaces the file: temporary file, fsync, rename, fsync of the folder; what it held before is overwritten. The owner
+ * stays who it was: root may work on another's store. */
 int header_file_write(int dir_fd, const char *name, const char *bytes, size_t len);
+/* Overwrites and removes what a crash left of replaced header files. */
+void header_file_tidy(int dir_fd);
+/* One who changes the header at a time, among all processes; ends with the close of dir_fd. -errno. */
+int header_lock(int dir_fd);
+
+/* ---- the header in use ---- */
+
+/* By a secret, or by keys whose M is known already. */
+struct header_opener {
+    const struct unlock *unlock;
+    const struct store_keys *keys;
+};
+/* store_header_open() in a folder that is open (and locked by who means to change it). */
+int header_load(int dir_fd, const char *dir, const uint8_t store_id[16], const struct header_opener *by, bool read_only,
+                struct store_keys **ret, bool *ret_repaired, struct reason *reason);
+int header_write(int dir_fd, const struct store_keys *k);
+/* Changes the header as it stands on disk: 0 from `edit` writes it. */
+typedef int header_edit_fn(struct store_header *h, const uint8_t master[KEY_BYTES], void *arg, struct reason *reason);
+/* ret: the keys as they are after it; NULL is accepted. */
+int header_edit(const char *dir, const uint8_t store_id[16], const struct header_opener *by, header_edit_fn *edit, void *arg,
+                struct store_keys **ret, struct reason *reason);
 
 /* Line 2 of the header file, without its newline. */
 enum { HEADER_MAC_CHARS = sizeof "hmac-sha256 " - 1 + 64 };

@@ -6,6 +6,7 @@
 #ifndef HOLDFS_KMS_KMS_H
 #define HOLDFS_KMS_KMS_H
 
+#include "util/limits.h"
 #include "util/reason.h"
 #include "util/secret.h"
 
@@ -50,6 +51,32 @@ int store_header_create(const char *dir, const struct store_header_params *param
 int store_header_open(const char *dir, const uint8_t store_id[16], const struct unlock *unlock, bool read_only,
                       struct store_keys **ret, bool *ret_repaired, struct reason *reason);
 void store_keys_free(struct store_keys *k);
+
+/* ---- slots (encryption.md §1.1) ----
+ * They are changed in the header's files, under its own lock among processes, whether or not somebody has the store open:
+ * M stays, so an open store notices nothing, and no secret has to travel to the daemon. `unlock` is any secret that opens;
+ * -EACCES when none does. Each change is whole or has not been, whenever it is killed. */
+
+struct slot_info {
+    uint8_t n; /* 0..15 */
+    enum slot_kind kind;
+    uint8_t scrypt_log_n; /* passphrases; else 0 */
+};
+/* What line 1 says, unproved: no secret is asked for. The number of slots. */
+int store_header_slots(const char *dir, const uint8_t store_id[16], struct slot_info ret[LIMIT_SLOTS], struct reason *reason);
+
+struct slot_change {
+    const char *dir;
+    const uint8_t *store_id; /* 16 bytes */
+    const struct unlock *unlock;
+    const struct unlock *new_unlock; /* add and change */
+    unsigned scrypt_log_n;           /* of a new passphrase; 0: the default */
+};
+int store_slot_add(const struct slot_change *change, unsigned *ret_n, struct reason *reason); /* -ENOSPC: all are taken */
+int store_slot_change(const struct slot_change *change, unsigned n, struct reason *reason);   /* -ENOENT */
+int store_slot_remove(const struct slot_change *change, unsigned n, struct reason *reason);   /* -EBUSY: the last one */
+/* A recovery slot in place of the one there is, or a further one. The caller wipes the secret. */
+int store_slot_new_recovery(const struct slot_change *change, unsigned *ret_n, uint8_t ret_recovery[32], struct reason *reason);
 
 uint32_t store_keys_page_size(const struct store_keys *k);
 uint32_t store_keys_page_generation(const struct store_keys *k);
