@@ -9,3 +9,8 @@ check_PROGRAMS += tests/engine/test_gc
 tests_engine_test_gc_SOURCES = tests/engine/test_gc.c tests/engine/store.c
 tests_engine_test_gc_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_gc
+
+check_PROGRAMS += tests/engine/test_upkeep_stress
+tests_engine_test_upkeep_stress_SOURCES = tests/engine/test_upkeep_stress.c tests/engine/store.c
+tests_engine_test_upkeep_stress_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_upkeep_stress

@@ -33,11 +33,16 @@ static void store_open(struct store *s)
         s->bucket = 0;
 }
 
+struct secret *store_secret(void)
+{
+    return secret_copy("a passphrase for tests", 22);
+}
+
 void store_setup(struct store *s, const char *options)
 {
     *s = (struct store){.dir = "/tmp/holdfs-engine-XXXXXX"};
     assert_non_null(mkdtemp(s->dir));
-    s->secret = secret_copy("a passphrase for tests", 22);
+    s->secret = store_secret();
     struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = s->secret};
     struct engine_init_params p = {
         .dir = s->dir, .unlock = &unlock, .scrypt_log_n = 14, .owner_uid = getuid()};

@@ -19,6 +19,8 @@ struct store {
     uint64_t root;
 };
 
+/* What opens it. A child process makes its own: secrets do not survive a fork. */
+struct secret *store_secret(void);
 /* `options` as engine_bucket_create takes them; the bucket is "b". */
 void store_setup(struct store *s, const char *options);
 void store_reopen(struct store *s);
