@@ -145,7 +145,8 @@ struct at_page {
     const struct engine_place *dir;
     int64_t at_ns;
     struct walk_key prefix;
-    struct at_held *held;  /* AT_BATCH of them */
+    struct at_held *held; /* AT_BATCH of them */
+    struct walk_pick *picks;
     struct walk_key *keys; /* where each stands in the order */
     unsigned count, max;
     bool dropped; /* entries fell off the end */
@@ -157,24 +158,71 @@ static int page_order(struct span a, struct span b)
     return d ? d : (a.len > b.len) - (a.len < b.len);
 }
 
+static void page_name(struct at_page *p, const struct walk_key *key, struct at_held *h)
+{
+    h->len = key->len - p->prefix.len;
+    memcpy(h->name, key->p + p->prefix.len, h->len);
+}
+
+/* One entry that is no plain key, or of which a run could not say all. 1, 0 at the end. M* */
+static int page_one(struct at_page *p, struct walk_names *w)
+{
+    struct walk_name n;
+    int r = walk_names_next(w, &n);
+    if (r <= 0)
+        return r;
+    struct at_held *h = &p->held[p->count];
+    page_name(p, &n.key, h);
+    r = n.is_dir ? at_fill_dir(p->e, p->b, walk_span(&n.key), p->at_ns, h)
+                 : at_fill_version(p->e, p->b->number, walk_span(&n.key), p->at_ns, h);
+    if (r == -ENOENT)
+        return 1; /* removed while the lock was let go */
+    if (r == 0 && !n.is_key)
+        r = walk_key_add(&n.key, "/", 1);
+    if (r < 0)
+        return r;
+    walk_key_set(&p->keys[p->count++], walk_span(&n.key));
+    return 1;
+}
+
+/* Plain keys by the scan. M* */
+static int page_run(struct at_page *p, struct walk_names *w)
+{
+    int n = walk_names_run(w, p->picks, p->max - p->count), r = 0;
+    for (int i = 0; i < n; i++) {
+        struct walk_pick *pick = &p->picks[i];
+        struct at_held *h = &p->held[p->count];
+        struct walk_key subtree;
+        int dir = 0;
+        if (r == 0 && pick->maybe_dir) {
+            dir = walk_prefix(&subtree, walk_span(&pick->key));
+            if (dir == 0)
+                dir = walk_subtree_shows(p->e, p->b->number, &subtree, p->at_ns, &w->count);
+        }
+        if (r == 0)
+            r = dir < 0 ? dir : dir ? at_fill_dir(p->e, p->b, walk_span(&pick->key), p->at_ns, h) : 0;
+        if (r == 0) {
+            page_name(p, &pick->key, h);
+            h->is_dir = dir > 0;
+            if (!dir)
+                version_describe(p->e, &pick->v, pick->latest, &h->version);
+            walk_key_set(&p->keys[p->count++], walk_span(&pick->key));
+        }
+        version_done(&pick->v);
+    }
+    return n < 0 ? n : r;
+}
+
 /* Entries that have versions, in order. 1 when the page is full. M* */
 static int page_versions(struct at_page *p, struct walk_names *w)
 {
-    struct walk_name n;
-    int r = 0;
-    while (p->count < p->max && (r = walk_names_next(w, &n)) == 1) {
-        struct at_held *h = &p->held[p->count];
-        h->len = n.key.len - n.name_at;
-        memcpy(h->name, n.key.p + n.name_at, h->len);
-        r = n.is_dir ? at_fill_dir(p->e, p->b, walk_span(&n.key), p->at_ns, h)
-                     : at_fill_version(p->e, p->b->number, walk_span(&n.key), p->at_ns, h);
-        if (r == -ENOENT)
-            continue; /* removed while the lock was let go */
-        if (r == 0 && !n.is_key)
-            r = walk_key_add(&n.key, "/", 1);
-        if (r < 0)
-            return r;
-        walk_key_set(&p->keys[p->count++], walk_span(&n.key));
+    int r = 1;
+    while (r > 0 && p->count < p->max) {
+        r = page_run(p, w);
+        if (r == 0 && p->count < p->max)
+            r = page_one(p, w);
+        else if (r == 0)
+            r = 1;
     }
     return r < 0 ? r : p->count == p->max;
 }
@@ -196,8 +244,7 @@ static int page_insert_dir(struct at_page *p, const struct walk_key *key)
         walk_key_set(&p->keys[i], walk_span(key));
     }
     struct at_held *h = &p->held[i];
-    h->len = key->len - p->prefix.len;
-    memcpy(h->name, key->p + p->prefix.len, h->len);
+    page_name(p, key, h);
     return at_fill_dir(p->e, p->b, walk_span(key), p->at_ns, h);
 }
 
@@ -283,7 +330,8 @@ int engine_at_readdir(struct engine *e, struct caller *c, const struct engine_pl
 {
     CLEANUP_FREE struct at_held *held = calloc(AT_BATCH, sizeof *held);
     CLEANUP_FREE struct walk_key *keys = malloc(AT_BATCH * sizeof *keys);
-    if (!held || !keys)
+    CLEANUP_FREE struct walk_pick *picks = malloc(AT_BATCH * sizeof *picks);
+    if (!held || !keys || !picks)
         return -ENOMEM;
     char last[256];
     while (max) {
@@ -292,6 +340,7 @@ int engine_at_readdir(struct engine *e, struct caller *c, const struct engine_pl
                             .at_ns = instant_ns(at),
                             .held = held,
                             .keys = keys,
+                            .picks = picks,
                             .max = max < AT_BATCH ? max : AT_BATCH};
         int more = at_page(&p, c, after, after_len);
         if (more < 0)

@@ -230,14 +230,15 @@ static int split_linked(struct engine *e, struct bucket *b, struct span key)
     if (q < 0)
         return q == -ENOENT ? 0 : q;
     uint64_t ino = row.ino;
-    struct inode *i;
-    q = inode_get(e, ino, &i);
+    struct inode_row inode;
+    struct inode_body body;
+    q = e->meta_ops->inode_get(e->m, ino, &inode);
     if (q < 0)
-        return q == -ESTALE ? 0 : q;
-    if (i->nlink > 1)
-        q = tree_drop_name(e, b, key, ino);
-    inode_put(e, i);
-    return q;
+        return q == -ENOENT ? 0 : q;
+    if (inode_body_decode(inode.body.p, inode.body.len, &body) < 0)
+        return -EIO;
+    record_done(&body.record);
+    return body.nlink > 1 ? tree_drop_name(e, b, key, ino) : 0;
 }
 
 static int put_back(struct restore *r, struct bucket *b, struct span key, const struct key_state *s)

@@ -39,7 +39,8 @@ int walk_behind_subtree(struct walk_key *k)
 
 static int key_order(struct span a, struct span b)
 {
-    int d = memcmp(a.p, b.p, a.len < b.len ? a.len : b.len);
+    size_t len = a.len < b.len ? a.len : b.len;
+    int d = len ? memcmp(a.p, b.p, len) : 0;
     return d ? d : (a.len > b.len) - (a.len < b.len);
 }
 
@@ -363,6 +364,108 @@ int walk_names_next(struct walk_names *w, struct walk_name *ret)
         }
         walk_breathe(w->e, &w->count);
     }
+}
+
+/* ---- a run of plain names ---- */
+
+enum {
+    RUN_ROWS = 1024, /* looked at in one scan */
+    RUN_SKIPS = 32,  /* rows of a key passed over before it is cheaper to seek behind it */
+};
+
+struct names_run {
+    struct walk_names *w;
+    struct walk_pick *picks;
+    unsigned count, max, rows;
+    struct walk_key at;      /* the key whose rows are met */
+    bool inside, any, found; /* there is one; it has a visible row; its version is chosen */
+    unsigned skips;
+};
+
+/* The last key's pick is followed by `next`: can keys lie below it? */
+static void run_follow(struct names_run *r, struct span next)
+{
+    struct walk_pick *last = r->count ? &r->picks[r->count - 1] : NULL;
+    if (last && key_order(walk_span(&last->key), walk_span(&r->at)) == 0)
+        last->maybe_dir = key_starts(next, walk_span(&last->key)) && next.p[last->key.len] <= '/';
+}
+
+static int run_row(void *arg, const struct version_row *row)
+{
+    struct names_run *r = arg;
+    size_t prefix = r->w->prefix.len;
+    bool same = r->inside && key_order(row->key, walk_span(&r->at)) == 0;
+    if (!same) {
+        if (r->inside)
+            run_follow(r, row->key);
+        const uint8_t *rest = row->key.p + prefix;
+        bool below = key_starts(row->key, walk_span(&r->w->prefix));
+        bool plain =
+            below && name_possible(rest, row->key.len - prefix) && !memchr(rest, '/', row->key.len - prefix);
+        if (!plain || r->count == r->max || r->rows >= RUN_ROWS) {
+            r->w->peeked = below ? 1 : 2;
+            if (below)
+                walk_key_set(&r->w->peek, row->key);
+            return 1;
+        }
+        walk_key_set(&r->at, row->key);
+        r->inside = true;
+        r->any = r->found = false;
+        r->skips = 0;
+    }
+    r->rows++;
+    if (r->found)
+        return ++r->skips == RUN_SKIPS;
+    bool newest = !r->any;
+    if (row->flags & VERSION_REPLACED)
+        return ++r->skips == RUN_SKIPS;
+    r->any = true;
+    if (row->publish_ns > r->w->at_ns)
+        return ++r->skips == RUN_SKIPS;
+    r->found = true;
+    if (row->flags & VERSION_MARKER)
+        return 0;
+    struct walk_pick *pick = &r->picks[r->count];
+    int q = version_decode(row, &pick->v);
+    if (q < 0)
+        return q;
+    walk_key_set(&pick->key, row->key);
+    pick->latest = newest;
+    pick->maybe_dir = true; /* until the next key is met */
+    r->count++;
+    return 0;
+}
+
+int walk_names_run(struct walk_names *w, struct walk_pick *picks, unsigned max)
+{
+    struct walk_key from;
+    bool inclusive = w->peeked == 1 || w->inclusive;
+    if (w->peeked == 2)
+        return 0;
+    from = w->peeked ? w->peek : w->from;
+    w->peeked = 0;
+    struct names_run r = {.w = w, .picks = picks, .max = max};
+    int q = w->e->meta_ops->version_scan_keys(w->e->m, w->bucket, walk_span(&from), inclusive, run_row, &r);
+    if (q < 0) {
+        for (unsigned i = 0; i < r.count; i++)
+            version_done(&picks[i].v);
+        return q;
+    }
+    if (!w->peeked && r.inside && !r.found && r.skips == RUN_SKIPS) {
+        /* its versions are all newer, so far: the ordinary way looks for one by halves */
+        w->from = r.at;
+        w->inclusive = true;
+    } else if (!w->peeked && r.skips == RUN_SKIPS) {
+        w->from = r.at;
+        w->inclusive = false;
+    } else if (!w->peeked) { /* the bucket ends here */
+        w->peeked = 2;
+        run_follow(&r, span_of(NULL, 0));
+    } else if (r.inside) {
+        w->from = r.at;
+        w->inclusive = false;
+    }
+    return (int)r.count;
 }
 
 int walk_name_find(struct engine *e, const struct engine_place *dir, int64_t at_ns, const char *name,
