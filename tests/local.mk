@@ -112,4 +112,5 @@ include $(top_srcdir)/tests/meta.mk
 include $(top_srcdir)/tests/engine.mk
 include $(top_srcdir)/tests/tree.mk
 include $(top_srcdir)/tests/lock.mk
+include $(top_srcdir)/tests/auth.mk
 include $(top_srcdir)/tests/cmd.mk

@@ -1,4 +1,4 @@
-# Tests of records, permission, locks, the compliance clock and settings.
+# Tests of records, locks, the compliance clock and settings.
 check_PROGRAMS += tests/unit/test_engine_record
 tests_unit_test_engine_record_SOURCES = tests/unit/test_engine_record.c
 tests_unit_test_engine_record_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
@@ -23,11 +23,6 @@ check_PROGRAMS += tests/unit/test_property_table
 tests_unit_test_property_table_SOURCES = tests/unit/test_property_table.c
 tests_unit_test_property_table_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_property_table
-
-check_PROGRAMS += tests/unit/test_auth_judge
-tests_unit_test_auth_judge_SOURCES = tests/unit/test_auth_judge.c
-tests_unit_test_auth_judge_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
-TESTS += tests/unit/test_auth_judge
 
 EXTRA_DIST += tests/engine/clock.h
 check_PROGRAMS += tests/engine/test_settle

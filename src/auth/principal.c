@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Principals: their ARNs, and which one a uid of the mount is (auth.md §1). */
+ * Principals: their ARNs and their names (auth.md §1). */
 #include "auth/auth.h"
 
 #include <stdio.h>
+#include <string.h>
+
+enum { PRINCIPAL_NAME_CHARS = 64 };
 
 void principal_arn(const struct principal *p, char out[128])
 {
@@ -22,13 +25,9 @@ void principal_arn(const struct principal *p, char out[128])
     }
 }
 
-struct principal auth_uid_principal(uint32_t uid, uint32_t owner_uid, const char *account)
+bool principal_name_valid(const char *name)
 {
-    struct principal p = {.kind = PRINCIPAL_ANONYMOUS};
-    if (uid == 0 || uid == owner_uid) {
-        p.kind = PRINCIPAL_ROOT;
-        snprintf(p.account, sizeof p.account, "%s", account);
-        snprintf(p.name, sizeof p.name, "root");
-    }
-    return p;
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+=,.@_-";
+    size_t len = strlen(name);
+    return len >= 1 && len <= PRINCIPAL_NAME_CHARS && strspn(name, allowed) == len;
 }

@@ -151,17 +151,17 @@ const char *engine_show(const struct bucket *b, struct span key)
 
 int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key)
 {
-    (void)e;
-    char text[4096];
-    snprintf(text, sizeof text, "%.*s", (int)key.len, key.p ? (const char *)key.p : "");
     struct auth_request request = {
         .principal = &c->principal,
         .action = action,
         .bucket = b ? b->name : NULL,
         .bucket_account = b ? b->account : e->conf.account_id,
-        .key = key.len ? text : NULL,
+        .key = key.len ? (const char *)key.p : NULL,
+        .key_len = key.len,
+        .region = e->conf.region,
+        .now_ms = clock_wall_ns() / 1000000,
     };
-    int r = auth_judge(&request, &c->reason);
+    int r = auth_judge(&request, NULL, &c->reason);
     if (r < 0)
         c->denied_action = action;
     return r;
@@ -186,7 +186,11 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     c->pid = pid;
     c->umask = 0;
     c->front = front;
-    c->principal = auth_uid_principal(uid, e->conf.owner_uid, e->conf.account_id);
+    c->principal = (struct principal){.kind = PRINCIPAL_ANONYMOUS};
+    if (uid == 0 || uid == e->conf.owner_uid) {
+        c->principal = (struct principal){.kind = PRINCIPAL_ROOT, .name = "root"};
+        memcpy(c->principal.account, e->conf.account_id, sizeof c->principal.account);
+    }
     reason_clear(&c->reason);
     c->denied_action = NULL;
 }
