@@ -283,10 +283,8 @@ static void moving_refresh(struct engine *e, struct moving_list *list)
 
 /* What a rename meets at its target. */
 static int rename_check_target(struct engine *e, struct bucket *b, const struct tree_row *from, const struct tree_row *to,
-                               struct span to_key, unsigned flags)
+                               struct span to_key)
 {
-    if (flags & RENAME_NOREPLACE)
-        return -EEXIST;
     if (from->kind == TREE_DIR && to->kind != TREE_DIR)
         return -ENOTDIR;
     if (from->kind != TREE_DIR && to->kind == TREE_DIR)
@@ -392,6 +390,8 @@ static int rename_in_bucket(struct engine *e, struct caller *c, struct bucket *b
     if (r < 0 && r != -ENOENT)
         return r;
     bool there = r == 0;
+    if (there && (flags & RENAME_NOREPLACE))
+        return -EEXIST;
     if (there && src.ino == dst.ino)
         return 0;
     if ((flags & RENAME_EXCHANGE) && !there)
@@ -400,7 +400,7 @@ static int rename_in_bucket(struct engine *e, struct caller *c, struct bucket *b
         return -EINVAL;
     r = rename_may(e, c, b, from, to, flags);
     if (r == 0 && there && !(flags & RENAME_EXCHANGE))
-        r = rename_check_target(e, b, &src, &dst, to, flags);
+        r = rename_check_target(e, b, &src, &dst, to);
     if (r < 0)
         return r;
 

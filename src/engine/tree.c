@@ -37,12 +37,16 @@ int tree_child_key(const struct inode *dir, const char *name, size_t len, uint8_
 
 int tree_dir(struct engine *e, uint64_t ino, struct inode **ret)
 {
-    int r = inode_get(e, ino, ret);
-    if (r == 0 && !(*ret)->dir) {
-        inode_put(e, *ret);
-        r = -ENOTDIR;
+    struct inode *i;
+    int r = inode_get(e, ino, &i);
+    if (r < 0)
+        return r;
+    if (!i->dir) {
+        inode_put(e, i);
+        return -ENOTDIR;
     }
-    return r;
+    *ret = i;
+    return 0;
 }
 
 /* ---- look-up ---- */

@@ -455,7 +455,7 @@ static void add_content(char *text, const char *bytes, size_t len)
 
 static void add_handle(char *text, struct engine_handle *h)
 {
-    size_t cap = 8 << 20;
+    size_t cap = 24 << 20;
     char *bytes = malloc(cap);
     assert_non_null(bytes);
     ssize_t len = 0, n;

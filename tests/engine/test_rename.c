@@ -44,6 +44,9 @@ static void refused_renames_change_nothing(void **state)
     assert_int_equal(rig_rename(r, "eee/f", "eee/g", RENAME_EXCHANGE), -ENOENT);
     assert_int_equal(rig_rename(r, "eee/f", "eee/g", RENAME_WHITEOUT), -EINVAL);
     assert_int_equal(rig_rename(r, "eee/f", "eee/f", 0), 0);
+    assert_int_equal(rig_rename(r, "eee/f", "eee/f", RENAME_NOREPLACE), -EEXIST);
+    assert_int_equal(rig_rename(r, "eee/f/x", "eee/g", 0), -ENOTDIR);
+    assert_int_equal(rig_rename(r, "eee/d", "eee/f/x", 0), -ENOTDIR);
     assert_names(r, "eee", "d/ d/full/ d/full/x e/ f");
     assert_history(r, "eee/f", "v:f");
     assert_int_equal(rig_rename(r, "eee/f", "eee/g", RENAME_NOREPLACE), 0);
