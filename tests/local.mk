@@ -32,6 +32,7 @@ E2E_TESTS = \
 	tests/e2e/restic.sh \
 	tests/e2e/restore.sh \
 	tests/e2e/rsync.sh \
+	tests/e2e/scale.sh \
 	tests/e2e/secret-at-rest.sh \
 	tests/e2e/sharing.sh \
 	tests/e2e/sqlite.py \
@@ -43,6 +44,9 @@ E2E_TESTS = \
 	tests/e2e/vim.sh \
 	tests/e2e/xattr.sh
 TESTS += $(E2E_TESTS)
+check_PROGRAMS += tests/engine/fill_store
+tests_engine_fill_store_SOURCES = tests/engine/fill_store.c
+tests_engine_fill_store_LDADD = libholdfs.a $(HOLDFS_LIBS)
 
 # What a killed daemon and a power cut leave. The library records the daemon's writes; it is preloaded, so no libtool.
 CRASH_TESTS = tests/crash/kill.py tests/crash/powercut.py
