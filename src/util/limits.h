@@ -47,6 +47,10 @@ enum {
 
     /* -- retention -- */
     LIMIT_COMPLIANCE_DAYS = 36500, /* further ahead could never be undone: taken for a slip */
+    LIMIT_TIME_AUTHORITIES = 8,       /* asked at once; more would prove no more */
+    LIMIT_TIME_AUTHORITY_CERTS = 8,   /* pinned for one authority: a root, its successors */
+    LIMIT_TIME_ANSWER_BYTES = 65536,  /* a time-stamp with its chain has some 6 KiB */
+    LIMIT_URL_BYTES = 1024,
 };
 
 _Static_assert(LIMIT_S3_KEY_BYTES <= LIMIT_KEY_BYTES, "what S3 makes, the mount can name");
