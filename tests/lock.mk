@@ -14,6 +14,17 @@ tests_unit_test_engine_compliance_SOURCES = tests/unit/test_engine_compliance.c
 tests_unit_test_engine_compliance_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_engine_compliance
 
+check_PROGRAMS += tests/unit/test_engine_tsa
+tests_unit_test_engine_tsa_SOURCES = tests/unit/test_engine_tsa.c
+tests_unit_test_engine_tsa_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_engine_tsa
+
+# Preloaded into the `openssl ts` of a test's time authority, so no sanitizer and no libtool.
+check_PROGRAMS += tests/lib/date.so
+tests_lib_date_so_SOURCES = tests/lib/date.c
+tests_lib_date_so_CFLAGS = -std=gnu17 -Wall -Wextra -fPIC
+tests_lib_date_so_LDFLAGS = -shared
+
 check_PROGRAMS += tests/unit/test_bucket_config
 tests_unit_test_bucket_config_SOURCES = tests/unit/test_bucket_config.c
 tests_unit_test_bucket_config_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)

@@ -16,7 +16,10 @@ static const struct command clock_show = {
     .summary = "show the compliance clock",
     .text = "Shows the time by which locks are judged: c (trusted seconds), t (the date the store believes), "
             "the machine's "
-            "date, the lag between them, and how many locks are in force.",
+            "date, the lag between them, and how many locks are in force. Of an attested clock also the time "
+            "authorities: how "
+            "many agreed when last asked and how many must, what each attested or why its answer does not "
+            "count.",
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,

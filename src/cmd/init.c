@@ -14,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { AUTHORITIES_MAX = 8 };
-
 static int init_scrypt_log_n(const struct invocation *inv, unsigned *ret, struct reason *reason)
 {
     const char *text = invocation_value(inv, "scrypt-log-n");
@@ -30,10 +28,11 @@ static int init_scrypt_log_n(const struct invocation *inv, unsigned *ret, struct
     return 0;
 }
 
-static void init_authorities(const struct invocation *inv, const char *list[AUTHORITIES_MAX + 1])
+/* One more than may be given, so that it is refused and not dropped. */
+static void init_authorities(const struct invocation *inv, const char *list[LIMIT_TIME_AUTHORITIES + 2])
 {
     size_t n = 0;
-    for (size_t i = 0; i < inv->given_count && n < AUTHORITIES_MAX; i++)
+    for (size_t i = 0; i < inv->given_count && n <= LIMIT_TIME_AUTHORITIES; i++)
         if (!strcmp(inv->given[i].option->name, "time-authority"))
             list[n++] = inv->given[i].value;
     list[n] = NULL;
@@ -102,7 +101,7 @@ static int init_run(const struct invocation *inv)
 {
     struct reason reason = {0};
     struct secret_source source;
-    const char *authorities[AUTHORITIES_MAX + 1];
+    const char *authorities[LIMIT_TIME_AUTHORITIES + 2];
     const char *clock = invocation_value(inv, "retention-clock");
     init_authorities(inv, authorities);
     struct engine_init_params p = {
@@ -137,7 +136,7 @@ static const struct option init_options[] = {
     {"no-recovery", NULL, "make no recovery code", NULL, false},
     {"scrypt-log-n", "N", "cost of a passphrase, 14..20; default 17", NULL, false},
     {"retention-clock", "K", "how locks tell time: strict, attested or wall", "strict|attested|wall", false},
-    {"time-authority", "A", "URL,CA.pem of an authority (attested)", NULL, true},
+    {"time-authority", "A", "URL,CA.pem of a time authority (RFC 3161); again for each", NULL, true},
     {"test-store", NULL, "a store for tests, whose clock may be set", NULL, false},
     {0},
 };
@@ -148,7 +147,7 @@ const struct command command_init = {
     .summary = "make a store",
     .text = "Makes a store in an empty or missing directory, and prints the recovery code once. Whoever runs "
             "it, and "
-            "root, own the first account.",
+            "root, own the first account. RETENTION CLOCK in holdfs(1) tells the clocks apart.",
     .options = init_options,
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,

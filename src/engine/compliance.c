@@ -19,7 +19,7 @@ struct compliance {
     bool follows_wall;             /* fixed: --retention-clock wall */
 };
 
-static const char value_name[] = "clock";
+static const char value_name[] = "clock", kind_name[] = "clock.kind";
 
 static int state_load(struct engine *e, struct compliance_state *ret, struct reason *reason)
 {
@@ -48,13 +48,30 @@ int compliance_init_values(struct engine *e)
     struct clock_reading now;
     clock_read(&now);
     compliance_state_init(&s, clock_wall_ns(), &now);
-    return state_save(e, &s);
+    const char *kind = e->conf.retention_clock;
+    int r = e->meta_ops->value_put(e->m, kind_name, span_of(kind, strlen(kind)));
+    return r < 0 ? r : state_save(e, &s);
+}
+
+/* holdfs.conf is plain and can be altered by whoever reaches the store; the kind that counts is in the metadata. */
+static int kind_check(struct engine *e, struct reason *reason)
+{
+    struct span kind;
+    int r = e->meta_ops->value_get(e->m, kind_name, &kind);
+    if (r == -ENOENT)
+        return 0; /* made before the kind stood there */
+    if (r == 0 && (kind.len != strlen(e->conf.retention_clock) || memcmp(kind.p, e->conf.retention_clock, kind.len)))
+        return reason_fail(reason, EIO, "holdfs.conf says 'retention-clock = %s', but the store was made with '%.*s': put that back",
+                           e->conf.retention_clock, (int)kind.len, (const char *)kind.p);
+    return r;
 }
 
 int compliance_open(struct engine *e, struct reason *reason)
 {
     struct compliance_state s;
-    int r = state_load(e, &s, reason);
+    int r = kind_check(e, reason);
+    if (r == 0)
+        r = state_load(e, &s, reason);
     if (r < 0)
         return r;
     struct compliance *k = calloc(1, sizeof *k);
@@ -86,6 +103,11 @@ void compliance_tick(struct engine *e)
     compliance_state_tick(&e->clock->state, &now);
     if (e->clock->follows_wall)
         compliance_state_follow(&e->clock->state, clock_wall_ns());
+}
+
+void compliance_raise(struct engine *e, int64_t c_s)
+{
+    compliance_state_raise(&e->clock->state, c_s);
 }
 
 static void tick_if_due(struct engine *e)
@@ -193,8 +215,10 @@ int engine_clock_show(struct engine *e, json_t **ret)
                             (json_int_t)(wall_ns / NS_PER_S - date_ns / NS_PER_S), "offset",
                             (json_int_t)(s->offset_ns / NS_PER_S), "approvals", (json_int_t)s->approvals,
                             "locks_in_force", count.in_force);
-    if (!out)
-        return -ENOMEM;
-    *ret = out;
-    return 0;
+    r = out ? tsa_show(e, out) : -ENOMEM;
+    if (r < 0)
+        json_decref(out);
+    else
+        *ret = out;
+    return r;
 }

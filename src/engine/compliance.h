@@ -27,6 +27,9 @@ void compliance_state_open(struct compliance_state *s, const struct clock_readin
 /* The `wall` kind: C follows a wall clock that runs ahead of it. */
 void compliance_state_follow(struct compliance_state *s, int64_t wall_ns);
 
+/* The `attested` kind: C rises to that second, which time authorities have proven; it never falls. */
+void compliance_state_raise(struct compliance_state *s, int64_t c_s);
+
 int64_t compliance_state_date_ns(const struct compliance_state *s); /* T, saturated */
 /* The second of C at which a lock shown until `until_ms` ends: C + (R - T), rounded up, saturated. */
 int64_t compliance_state_hold_s(const struct compliance_state *s, int64_t until_ms);

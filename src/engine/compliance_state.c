@@ -82,6 +82,14 @@ void compliance_state_follow(struct compliance_state *s, int64_t wall_ns)
     s->c_nsec = nsec;
 }
 
+void compliance_state_raise(struct compliance_state *s, int64_t c_s)
+{
+    if (c_s <= s->c_sec)
+        return;
+    s->c_sec = c_s;
+    s->c_nsec = 0;
+}
+
 int64_t compliance_state_date_ns(const struct compliance_state *s)
 {
     return saturate((__int128)s->c_sec * NS_PER_S + s->c_nsec + s->offset_ns);

@@ -156,6 +156,7 @@ static int open_recovered(struct engine *e, struct reason *reason)
 static void worker_round(struct engine *e, unsigned tick)
 {
     compliance_run(e);
+    tsa_run(e);
     {
         LOCK_SCOPE(&e->meta);
         int r = inode_save_dirty_dirs(e);
@@ -267,6 +268,8 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, struc
         r = bypasses_open(e);
     if (r == 0 && !create)
         r = compliance_open(e, reason);
+    if (r == 0 && !create)
+        r = tsa_open(e, reason);
     if (r == 0)
         r = settle_open(e);
     if (r < 0)
@@ -318,6 +321,8 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
         log_warning("one of the two store headers of '%s' was damaged; it was rewritten from the other", config->dir);
     if (r == 0)
         r = open_parts(e, false, config->cache_bytes, reason);
+    if (r == 0)
+        r = tsa_start(e);
     if (r == 0)
         r = worker_start(e);
     if (r < 0) {
@@ -378,6 +383,7 @@ void engine_close(struct engine *e)
     if (!e)
         return;
     worker_end(e);
+    tsa_stop(e);
     upkeep_close(e);
     if (e->m)
         close_clean(e);
@@ -385,6 +391,7 @@ void engine_close(struct engine *e)
     settle_close(e);
     inodes_unload(e);
     buckets_unload(e);
+    tsa_close(e);
     compliance_close(e);
     bypasses_close(e);
     errors_close(e);

@@ -1,6 +1,7 @@
 # sources of src/engine
 libholdfs_a_SOURCES += \
 	src/engine/compliance.h src/engine/compliance.c src/engine/compliance_state.c \
+	src/engine/compliance_tsa.h src/engine/compliance_tsa.c src/engine/compliance_token.c \
 	src/engine/settle.h src/engine/settle.c src/engine/settle_queue.c \
 	src/engine/lock.h src/engine/lock.c src/engine/lock_judge.c src/engine/bypass.c src/engine/seal.c \
 	src/engine/bucket_config.h src/engine/bucket_config.c src/engine/tagset.h src/engine/tagset.c \

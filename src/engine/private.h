@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * What the files of src/engine share. Nothing outside includes it.
  *
- * Lock order: inode.content -> engine.meta -> (leaf locks: keyring.lock, errors.lock). "M" behind a field: guarded by
+ * Lock order: inode.content -> engine.meta -> (leaf locks: keyring.lock, errors.lock, tsa.lock). "M" behind a field: guarded by
  * engine.meta; "C": by the inode's content lock; "A": atomic. */
 #ifndef HOLDFS_ENGINE_PRIVATE_H
 #define HOLDFS_ENGINE_PRIVATE_H
@@ -128,6 +128,8 @@ struct engine_handle {
 
 struct settle; /* settle.c: what waits to settle */
 struct compliance; /* compliance.c: the compliance clock */
+struct tsa; /* compliance_tsa.c: its time authorities */
+struct tsa_authorities;
 struct bypasses; /* lock.c: armed bypasses and pending half-locks */
 
 struct engine {
@@ -162,6 +164,7 @@ struct engine {
     struct record root_record;   /* M: the mount root's attributes */
     struct settle *settle;       /* M */
     struct compliance *clock;    /* M */
+    struct tsa *tsa;             /* compliance_tsa.c; NULL unless the clock is attested */
     struct bypasses *bypasses;   /* M */
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
     uint64_t promised_seq;       /* M: versions up to here are durable, or somebody is making them so: their rows keep their content */
@@ -304,7 +307,18 @@ int64_t compliance_now_s(struct engine *e);     /* C, whole seconds; ticks first
 int64_t compliance_left_s(struct engine *e, int64_t hold_s); /* seconds until C reaches that second; 0: it has. M */
 int64_t compliance_date_ms(struct engine *e);   /* T = C + O in ms. M */
 void compliance_close(struct engine *e);
+void compliance_raise(struct engine *e, int64_t c_s); /* C is at least that second from now on. M */
 int compliance_init_values(struct engine *e);   /* M, txn: at init, C = wall */
+
+/* The attested clock; each does nothing for another kind. */
+int tsa_init_values(struct engine *e, const struct tsa_authorities *a); /* M, txn: at init, what is pinned */
+int tsa_open(struct engine *e, struct reason *reason); /* M, after compliance_open() */
+void tsa_ask_at_init(struct engine *e);                /* takes M; waits for the network some seconds at most */
+int tsa_start(struct engine *e);                       /* the same, and starts the thread of later rounds */
+void tsa_run(struct engine *e);                        /* the worker, each second: wakes it when a round is due. Takes M */
+void tsa_stop(struct engine *e);                       /* no locks held */
+void tsa_close(struct engine *e);
+int tsa_show(struct engine *e, json_t *out);           /* M: member "attested" */
 
 int settle_open(struct engine *e);   /* M: loads what waits (the timer starts anew) */
 void settle_close(struct engine *e);

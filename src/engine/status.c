@@ -165,6 +165,18 @@ static void warn(json_t *list, const char *fmt, ...)
     json_array_append_new(list, json_string(text));
 }
 
+static void warn_attested(json_t *list, const json_t *attested)
+{
+    json_int_t agreed = json_integer_value(json_object_get(attested, "agreed"));
+    json_int_t needed = json_integer_value(json_object_get(attested, "needed"));
+    if (json_object_get(attested, "checked") && agreed < needed)
+        warn(list,
+             "%lld of the time authorities agreed when last asked, %lld must: the compliance clock counts only "
+             "the time "
+             "this machine runs; holdfs clock show tells why",
+             (long long)agreed, (long long)needed);
+}
+
 static json_t *status_warnings(struct engine *e, const json_t *out)
 {
     json_t *list = json_array();
@@ -179,6 +191,7 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
              "the store's date lags %lld s behind the machine's: locks made for a date end that much later; "
              "holdfs clock show",
              (long long)lag);
+    warn_attested(list, json_object_get(json_object_get(out, "clock"), "attested"));
     const json_t *space = json_object_get(out, "space");
     if (json_integer_value(json_object_get(space, "free_bytes")) < 64 << 20)
         warn(list, "the backing filesystem is full: writes fail until space is freed; holdfs gc and holdfs "

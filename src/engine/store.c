@@ -2,6 +2,7 @@
  * A store's directory: holdfs.conf, the owner lock, and making a new store. Opening one is engine.c's.
  *
  * holdfs.conf is plain text, "name = value" a line: what must be known before a key is there. */
+#include "engine/compliance_tsa.h"
 #include "engine/private.h"
 #include "util/limits.h"
 
@@ -161,32 +162,41 @@ static int init_conf(const struct engine_init_params *p, struct store_conf *c, s
         return reason_fail(reason, EINVAL, "region '%s' is not lower-case letters, digits and '-' (at most 63)", region);
     snprintf(c->region, sizeof c->region, "%s", region);
     const char *kind = p->retention_clock ? p->retention_clock : "strict";
-    if (strcmp(kind, "strict") && strcmp(kind, "wall"))
-        return reason_fail(reason, EINVAL,
-                           !strcmp(kind, "attested") ? "the retention clock 'attested' is not offered by this version: strict or wall"
-                                                     : "retention clock '%s' is not strict or wall",
-                           kind);
+    if (strcmp(kind, "strict") && strcmp(kind, "attested") && strcmp(kind, "wall"))
+        return reason_fail(reason, EINVAL, "retention clock '%s' is not strict, attested or wall", kind);
+    if (!strcmp(kind, "attested") != (p->time_authorities != NULL))
+        return reason_fail(reason, EINVAL, "time authorities and the retention clock 'attested' belong together");
     snprintf(c->retention_clock, sizeof c->retention_clock, "%s", kind);
     return 0;
 }
 
-static int init_contents(struct engine *e)
+/* `pinned`: NULL unless the clock is attested. */
+static int init_contents(struct engine *e, const struct tsa_authorities *pinned, struct reason *reason)
 {
-    LOCK_SCOPE(&e->meta);
-    int r = txn_begin(e);
-    if (r == 0)
-        r = txn_end(e, compliance_init_values(e));
-    return r;
+    {
+        LOCK_SCOPE(&e->meta);
+        int r = txn_begin(e);
+        if (r < 0)
+            return r;
+        r = compliance_init_values(e);
+        if (r == 0 && pinned)
+            r = tsa_init_values(e, pinned);
+        r = txn_end(e, r);
+        if (r == 0 && pinned)
+            r = compliance_open(e, reason);
+        if (r == 0 && pinned)
+            r = tsa_open(e, reason);
+        if (r < 0)
+            return r;
+    }
+    tsa_ask_at_init(e); /* the attested start; where it fails, the first round that agrees is the start */
+    return 0;
 }
 
-int engine_init_store(const struct engine_init_params *p, uint8_t ret_recovery[32], struct reason *reason)
+static int init_store(const struct engine_init_params *p, const struct store_conf *conf, const struct tsa_authorities *pinned,
+                      uint8_t ret_recovery[32], struct reason *reason)
 {
-    struct store_conf conf;
-    int r = init_conf(p, &conf, reason);
-    if (r == 0 && p->test_store && clock_test_enable() < 0)
-        r = reason_fail(reason, EOPNOTSUPP, "test stores need a build with --enable-test-hooks");
-    if (r == 0)
-        r = init_directory(p->dir, reason);
+    int r = init_directory(p->dir, reason);
     if (r < 0)
         return r;
     struct store_header_params header = {
@@ -195,19 +205,34 @@ int engine_init_store(const struct engine_init_params *p, uint8_t ret_recovery[3
         .scrypt_log_n = p->scrypt_log_n ? p->scrypt_log_n : LIMIT_SCRYPT_LOG_N_DEFAULT,
         .recovery = p->recovery,
     };
-    memcpy(header.store_id, conf.store_id, 16);
+    memcpy(header.store_id, conf->store_id, 16);
     struct store_keys *keys;
     r = store_header_create(p->dir, &header, &keys, ret_recovery, reason);
     if (r < 0)
         return r;
     struct engine *e;
-    r = engine_open_with(p->dir, &conf, keys, &e, reason);
+    r = engine_open_with(p->dir, conf, keys, &e, reason);
     if (r < 0)
         return r;
-    r = init_contents(e);
+    r = init_contents(e, pinned, reason);
     engine_close(e);
     if (r < 0)
         return reason_fail(reason, -r, "cannot write the new store's metadata: %s", strerror(-r));
     /* Last: with it the directory is a store. */
-    return conf_write(p->dir, &conf, p, reason);
+    return conf_write(p->dir, conf, p, reason);
+}
+
+int engine_init_store(const struct engine_init_params *p, uint8_t ret_recovery[32], struct reason *reason)
+{
+    struct store_conf conf;
+    struct tsa_authorities pinned = {.count = 0};
+    int r = init_conf(p, &conf, reason);
+    if (r == 0 && p->test_store && clock_test_enable() < 0)
+        r = reason_fail(reason, EOPNOTSUPP, "test stores need a build with --enable-test-hooks");
+    if (r == 0 && p->time_authorities)
+        r = tsa_authorities_read(p->time_authorities, &pinned, reason);
+    if (r == 0)
+        r = init_store(p, &conf, p->time_authorities ? &pinned : NULL, ret_recovery, reason);
+    tsa_authorities_done(&pinned);
+    return r;
 }
