@@ -6,45 +6,10 @@
 
 enum { FORCE_BATCH = 256 };
 
-struct locked_search {
-    struct engine *e;
-    struct version first;
-    bool found;
-    uint64_t count;
-    int64_t latest_ms;
-    bool hold;
-};
-
-static int locked_row(void *arg, const struct version_row *row)
-{
-    struct locked_search *s = arg;
-    if (!row->lock_mode && row->legal_hold != HOLD_ON)
-        return 0;
-    struct version v;
-    int r = version_decode(row, &v);
-    if (r < 0)
-        return r;
-    if (!lock_in_force(s->e, &v)) {
-        version_done(&v);
-        return 0;
-    }
-    s->count++;
-    if (v.lock_until_ms > s->latest_ms)
-        s->latest_ms = v.lock_until_ms;
-    s->hold |= v.legal_hold == HOLD_ON;
-    if (s->found) {
-        version_done(&v);
-    } else {
-        s->first = v;
-        s->found = true;
-    }
-    return 0;
-}
-
 static int force_check_locks(struct engine *e, struct caller *c, struct bucket *b)
 {
-    struct locked_search s = {.e = e};
-    int r = e->meta_ops->version_scan_keys(e->m, b->number, span_of("", 0), true, locked_row, &s);
+    struct lock_search s = {.e = e};
+    int r = e->meta_ops->version_scan_keys(e->m, b->number, span_of("", 0), true, lock_search_row, &s);
     if (r < 0 || !s.found)
         return r;
     char date[40] = "a legal hold is lifted";

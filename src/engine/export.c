@@ -26,54 +26,22 @@ struct export
 
 /* ---- locks, for move ---- */
 
-struct locked_search {
-    struct engine *e;
-    bool found;
-    struct version v; /* the first */
-    int64_t until_ms;
-    uint64_t count;
-};
-
-static int locked_row(void *arg, const struct version_row *row)
-{
-    struct locked_search *s = arg;
-    if ((row->flags & (VERSION_REPLACED | VERSION_MARKER)) || (!row->lock_mode && row->legal_hold != HOLD_ON))
-        return 0;
-    struct version v;
-    int r = version_decode(row, &v);
-    if (r < 0)
-        return r;
-    if (!lock_in_force(s->e, &v)) {
-        version_done(&v);
-        return 0;
-    }
-    s->count++;
-    if (v.lock_until_ms > s->until_ms)
-        s->until_ms = v.lock_until_ms;
-    if (s->found)
-        version_done(&v);
-    else
-        s->v = v;
-    s->found = true;
-    return 0;
-}
-
 /* Names the first locked key and the latest date (retention.md §2.8). */
 static int refuse_locked(struct export *x)
 {
-    struct locked_search s = {.e = x->e};
-    int r = walk_all(x->e, x->b->number, span_of(NULL, 0), locked_row, &s, NULL);
+    struct lock_search s = {.e = x->e};
+    int r = walk_all(x->e, x->b->number, span_of(NULL, 0), lock_search_row, &s, NULL);
     if (!s.found)
         return r;
     char until[40];
-    timeform_format_ms(s.until_ms, until);
+    timeform_format_ms(s.latest_ms, until);
     r = reason_fail(
         &x->c->reason, EPERM,
         "%s is locked, and %llu versions in all, the last until %s: a bucket is not moved away while "
         "anything in it is locked; export it without --move",
-        engine_show(x->b, span_of(s.v.key, s.v.key_len)), (unsigned long long)s.count,
-        s.until_ms ? until : "its legal hold is lifted");
-    version_done(&s.v);
+        engine_show(x->b, span_of(s.first.key, s.first.key_len)), (unsigned long long)s.count,
+        s.latest_ms ? until : "its legal hold is lifted");
+    version_done(&s.first);
     return r;
 }
 

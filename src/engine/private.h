@@ -279,6 +279,15 @@ void version_describe(struct engine *e, struct version *v, bool latest, struct e
  * caller on this version (which is used up). M, txn. (E4) */
 int lock_forbids(struct engine *e, struct caller *c, const struct version *v, bool bypass);
 bool lock_in_force(struct engine *e, const struct version *v); /* retention in force or hold ON; M */
+/* For a scan over version rows: counts what is locked now, keeps the first (the caller's, version_done()) and the latest date. M. */
+struct lock_search {
+    struct engine *e;
+    bool found, hold;
+    struct version first;
+    uint64_t count;
+    int64_t latest_ms; /* 0: nothing but holds */
+};
+int lock_search_row(void *arg, const struct version_row *row);
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
 
