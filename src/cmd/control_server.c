@@ -92,6 +92,8 @@ static int server_request(struct connection *c, const json_t *request, struct ca
         .fd = fd,
     };
     int r = operation_run(op, &call);
+    if (!(op->flags & OPERATION_READS))
+        engine_watch_settle(c->server->engine);
     if (r == 0)
         *ret = json_pack("{s:b, s:o*}", "ok", 1, "result", call.result);
     return r;

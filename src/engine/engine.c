@@ -428,6 +428,18 @@ void engine_watch(struct engine *e, const struct engine_watcher *w)
     e->watcher = w ? &e->watcher_store : NULL;
 }
 
+void engine_watch_settle(struct engine *e)
+{
+    struct engine_watcher w = {0};
+    {
+        LOCK_SCOPE(&e->meta);
+        if (e->watcher)
+            w = *e->watcher;
+    }
+    if (w.settle)
+        w.settle(w.arg);
+}
+
 int engine_statfs(struct engine *e, struct statvfs *ret)
 {
     if (statvfs(e->dir, ret) < 0)

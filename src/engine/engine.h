@@ -102,8 +102,12 @@ struct engine_watcher {
     void (*entry_changed)(void *arg, uint64_t dir_ino, const char *name, size_t len); /* the name appeared, went or moved */
     /* Makes the kernel hand over dirty pages of ino and waits for them; 0 or -errno. Called with no lock held. */
     int (*write_back)(void *arg, uint64_t ino);
+    /* Returns when the kernel was told all of the above. Not called from inside a request of the mount. */
+    void (*settle)(void *arg);
 };
 void engine_watch(struct engine *e, const struct engine_watcher *w); /* NULL: none */
+/* For who changed something other than through the mount, before he answers: the next system call on the mount sees it. */
+void engine_watch_settle(struct engine *e);
 
 /* ---- inodes and names: the live tree ----
  * The mount's root is inode 1; a bucket's root and every directory and object has a number that is stable for its life. */

@@ -89,6 +89,11 @@ static int watch_write_back(void *arg, uint64_t ino)
     return notify_write_back(((struct fuse_front *)arg)->notify, ino);
 }
 
+static void watch_settle(void *arg)
+{
+    notify_settle(((struct fuse_front *)arg)->notify);
+}
+
 static int front_fill(struct fuse_front *f, const struct fuse_front_config *config, struct reason *reason)
 {
     f->engine = config->engine;
@@ -151,7 +156,8 @@ int fuse_front_mount(const struct fuse_front_config *config, struct fuse_front *
     engine_watch(f->engine, &(struct engine_watcher){.arg = f,
                                                      .inode_changed = watch_inode,
                                                      .entry_changed = watch_entry,
-                                                     .write_back = watch_write_back});
+                                                     .write_back = watch_write_back,
+                                                     .settle = watch_settle});
     *ret = f;
     return 0;
 }
@@ -172,11 +178,6 @@ void fuse_front_stop(struct fuse_front *front)
         stopper_ask(front->stopper);
 }
 
-void fuse_front_settle(struct fuse_front *front)
-{
-    notify_settle(front->notify);
-}
-
 void fuse_front_free(struct fuse_front *front)
 {
     if (!front)
@@ -187,9 +188,9 @@ void fuse_front_free(struct fuse_front *front)
     }
     if (front->stopper)
         stopper_cut(front->stopper);
+    notify_free(front->notify);
     if (front->session)
         fuse_session_unmount(front->session);
-    notify_free(front->notify);
     stopper_free(front->stopper);
     if (front->session)
         fuse_session_destroy(front->session);

@@ -44,10 +44,6 @@ int fuse_front_loop(struct fuse_front *front);
 /* Ends the loop as SIGTERM does. Safe in any thread and in a signal handler. */
 void fuse_front_stop(struct fuse_front *front);
 
-/* Returns when the kernel has forgotten all that the engine changed before the call, so that the next system
- * call on the mount sees it. For who changes things other than through the mount, before he answers. */
-void fuse_front_settle(struct fuse_front *front);
-
 /* Unmounts if still mounted and frees. After it no call into the engine is made. NULL is accepted. */
 void fuse_front_free(struct fuse_front *front);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * The threads that take requests from the kernel: one leads, the others wait; see loop.h.
  *
- * The leader reads a request. A short one it answers itself and reads on; before a long one (data in bulk, syncs, whatever may
- * wait for the kernel) it hands the lead to a waiting thread. After an answer it looks for the next request for a moment
- * before it sleeps: a program that makes one call after the other then never waits for a thread to wake, which
- * on small calls is most of a round trip (doc/performance.md). */
+ * The leader reads a request. A short one it answers itself and reads on; before a long one (data in bulk,
+ * syncs, whatever may wait for the kernel) it hands the lead to a waiting thread. After an answer it looks
+ * for the next request for a moment before it sleeps: a program that makes one call after the other then
+ * never waits for a thread to wake, which on small calls is most of a round trip (doc/performance.md). */
 #include "fuse/loop.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -26,8 +26,8 @@
 #include <unistd.h>
 
 enum {
-    LOOP_SPIN_NS = 50000,        /* longer than a program takes between two calls, shorter than anyone notices */
-    LOOP_WARM = 4,               /* waiting threads that keep their buffer of 1 MiB */
+    LOOP_SPIN_NS = 50000, /* longer than a program takes between two calls, shorter than anyone notices */
+    LOOP_WARM = 4,        /* waiting threads that keep their buffer of 1 MiB */
     LOOP_INLINE_BYTES = 64 << 10 /* data up to here is moved in less time than a thread takes to wake */
 };
 
@@ -101,7 +101,8 @@ static bool loop_is_long(const struct fuse_buf *buf)
     case FUSE_READ:
     case FUSE_WRITE: {
         struct fuse_read_in io; /* the size is at the same place in both */
-        _Static_assert(offsetof(struct fuse_read_in, size) == offsetof(struct fuse_write_in, size), "fuse(4)");
+        _Static_assert(offsetof(struct fuse_read_in, size) == offsetof(struct fuse_write_in, size),
+                       "fuse(4)");
         if (in->len < sizeof *in + sizeof io)
             return true;
         memcpy(&io, in + 1, sizeof io);
@@ -127,7 +128,8 @@ static bool loop_is_long(const struct fuse_buf *buf)
 
 static void loop_sleep(struct loop *l)
 {
-    struct pollfd fds[2] = {{.fd = fuse_session_fd(l->session), .events = POLLIN}, {.fd = l->wake, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = fuse_session_fd(l->session), .events = POLLIN},
+                            {.fd = l->wake, .events = POLLIN}};
     poll(fds, 2, -1);
 }
 

@@ -5,8 +5,8 @@
 
 #include "fuse/front.h"
 
-/* Serves with `count` threads until the session exits: by unmount, or by fuse_session_exit() and a signal to this thread.
- * 0 or -errno. */
+/* Serves with `count` threads until the session exits: by unmount, or by fuse_session_exit() and a signal to
+ * this thread. 0 or -errno. */
 int loop_run(struct fuse_session *session, unsigned count);
 
 #endif

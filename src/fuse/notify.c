@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* One who waits for the pages of an inode; shared by him and the item, freed by whoever leaves last. */
 struct waiter {
@@ -27,7 +28,7 @@ struct item {
 
 struct lane {
     pthread_mutex_t lock;
-    pthread_cond_t changed;     /* items, waiters done, stopping */
+    pthread_cond_t changed;     /* items, waiters done and gone, stopping */
     struct item *first, **last; /* lock */
     unsigned waiting;           /* lock: callers of notify_write_back */
     bool stopping;              /* lock */
@@ -39,7 +40,10 @@ struct notify {
     struct lane names, inodes;
 };
 
-enum { WAITING_MAX = FRONT_THREADS_MAX / 2 };
+enum {
+    WAITING_MAX = FRONT_THREADS_MAX / 2,
+    LEAVE_SECONDS = 2, /* only a mount that is no root's and still in use is not cut by then */
+};
 
 static int item_send(struct fuse_front *f, const struct item *item)
 {
@@ -113,11 +117,26 @@ static void lane_stop(struct lane *lane)
     pthread_cond_broadcast(&lane->changed);
 }
 
-static void lane_join(struct lane *lane)
+/* False when it still waits for the kernel then. */
+static bool lane_join(struct lane *lane, const struct timespec *until)
 {
-    pthread_join(lane->thread, NULL);
+    if (pthread_timedjoin_np(lane->thread, NULL, until) != 0)
+        return false;
+    pthread_mutex_lock(&lane->lock);
+    while (lane->waiting) /* those that lane_stop() woke are on their way out */
+        pthread_cond_wait(&lane->changed, &lane->lock);
+    pthread_mutex_unlock(&lane->lock);
     pthread_cond_destroy(&lane->changed);
     pthread_mutex_destroy(&lane->lock);
+    return true;
+}
+
+static struct timespec until_in_seconds(time_t seconds)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    now.tv_sec += seconds;
+    return now;
 }
 
 /* False when the item was not queued (and is freed). Lane's lock held. */
@@ -179,6 +198,8 @@ static int lane_wait(struct lane *lane, struct waiter *w)
     while (!w->done && !lane->stopping)
         pthread_cond_wait(&lane->changed, &lane->lock);
     lane->waiting--;
+    if (lane->stopping)
+        pthread_cond_broadcast(&lane->changed);
     if (w->done) {
         int result = w->result;
         free(w);
@@ -233,7 +254,8 @@ int notify_new(struct fuse_front *front, struct notify **ret)
     err = lane_start(&n->inodes, front);
     if (err) {
         lane_stop(&n->names);
-        lane_join(&n->names);
+        struct timespec until = until_in_seconds(LEAVE_SECONDS);
+        lane_join(&n->names, &until);
         free(n);
         return err;
     }
@@ -252,7 +274,10 @@ void notify_free(struct notify *n)
     if (!n)
         return;
     notify_stop(n);
-    lane_join(&n->names);
-    lane_join(&n->inodes);
-    free(n);
+    struct timespec until = until_in_seconds(LEAVE_SECONDS);
+    bool names = lane_join(&n->names, &until), inodes = lane_join(&n->inodes, &until);
+    if (names && inodes)
+        free(n);
+    else
+        log_warning("the kernel has not answered a notification; going on without");
 }

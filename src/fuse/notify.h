@@ -15,7 +15,8 @@ struct notify;
 int notify_new(struct fuse_front *front, struct notify **ret);
 /* From now on nothing is queued and nobody waits any longer. */
 void notify_stop(struct notify *n);
-/* After the connection ended. NULL is accepted. */
+/* After the connection was cut and before its descriptor is closed, whose number might be another's then.
+ * NULL is accepted. */
 void notify_free(struct notify *n);
 
 void notify_inode(struct notify *n, uint64_t ino);
