@@ -5,6 +5,11 @@ tests_engine_test_history_SOURCES = tests/engine/test_history.c tests/engine/sto
 tests_engine_test_history_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_history
 
+check_PROGRAMS += tests/engine/test_rotate
+tests_engine_test_rotate_SOURCES = tests/engine/test_rotate.c tests/engine/store.c
+tests_engine_test_rotate_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_rotate
+
 check_PROGRAMS += tests/engine/test_gc
 tests_engine_test_gc_SOURCES = tests/engine/test_gc.c tests/engine/store.c
 tests_engine_test_gc_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)

@@ -70,6 +70,20 @@ static int bucket_delete_run(const struct invocation *inv)
     return status;
 }
 
+static int bucket_rotate_key_run(const struct invocation *inv)
+{
+    json_t *answer = NULL, *args = json_pack("{s:b}", "rewrap", invocation_has(inv, "rewrap"));
+    int status = command_operate(inv, inv->operands[0], "bucket.rotate-key", args, &answer);
+    if (status != EXIT_DONE)
+        return status;
+    json_int_t kept = json_integer_value(json_object_get(answer, "kept"));
+    render_answer(answer, inv->json);
+    if (!kept)
+        return EXIT_DONE;
+    return command_refuse("%lld versions have a data key that does not open, so the earlier key stays; `holdfs fsck` names them",
+                          (long long)kept);
+}
+
 static const struct option create_options[] = {
     {"object-lock", NULL, "versions in it can be locked; cannot be taken back", NULL, false},
     {"unversioned", NULL, "keep no versions until told to, as S3 does", NULL, false},
@@ -157,8 +171,29 @@ static const struct command bucket_delete = {
     .run = bucket_delete_run,
 };
 
-static const struct command *const bucket_verbs[] = {&bucket_create, &bucket_list,   &bucket_info,
-                                                     &bucket_set,    &bucket_delete, NULL};
+static const struct option rotate_options[] = {
+    {"rewrap", NULL, "wrap all data keys anew, then destroy the earlier key", NULL, false},
+    {0},
+};
+
+static const struct command bucket_rotate_key = {
+    .name = "bucket rotate-key",
+    .operands = "PATH",
+    .summary = "give a bucket a new key",
+    .text = "What is written from now on is under a new key; what is there still opens. With --rewrap that is brought "
+            "under the new key too, without moving data, and the earlier key is destroyed. The bucket may be in use; "
+            "stopped, it goes on when called again.",
+    .options = rotate_options,
+    .flags = COMMAND_SECRETS | COMMAND_JSON,
+    .min_operands = 1,
+    .max_operands = 1,
+    .examples = {{"holdfs bucket rotate-key /mnt/hold/docs", "For new data"},
+                 {"holdfs bucket rotate-key --rewrap /mnt/hold/docs", "For all of it"}},
+    .run = bucket_rotate_key_run,
+};
+
+static const struct command *const bucket_verbs[] = {&bucket_create, &bucket_list,       &bucket_info, &bucket_set,
+                                                     &bucket_delete, &bucket_rotate_key, NULL};
 
 const struct command command_bucket = {
     .name = "bucket",

@@ -16,6 +16,8 @@ static const struct operation operation_table[] = {
     {"bucket.info", OPERATION_READS, operation_bucket_info},
     {"bucket.set", 0, operation_bucket_set},
     {"bucket.delete", 0, operation_bucket_delete},
+    {"bucket.rotate-key", 0, operation_bucket_rotate_key},
+    {"key.rotate-root", 0, operation_key_rotate_root},
     {"versions", OPERATION_READS, operation_versions},
     {"stat", OPERATION_READS, operation_stat},
     {"du", OPERATION_READS, operation_du},

@@ -41,6 +41,8 @@ OPERATION(bucket_list);
 OPERATION(bucket_info);
 OPERATION(bucket_set);
 OPERATION(bucket_delete);
+OPERATION(bucket_rotate_key);
+OPERATION(key_rotate_root);
 OPERATION(versions);
 OPERATION(stat);
 OPERATION(du);

@@ -52,3 +52,17 @@ int operation_bucket_delete(struct operation_call *call)
     return r < 0 ? r
                  : engine_bucket_delete(call->engine, call->caller, bucket, operation_flag(call, "force"));
 }
+
+int operation_bucket_rotate_key(struct operation_call *call)
+{
+    char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
+    int r = operation_bucket_name(call, bucket);
+    return r < 0 ? r
+                 : engine_bucket_rotate_key(call->engine, call->caller, bucket, operation_flag(call, "rewrap"), call->progress,
+                                            &call->result);
+}
+
+int operation_key_rotate_root(struct operation_call *call)
+{
+    return engine_rotate_root(call->engine, call->caller, &call->result);
+}

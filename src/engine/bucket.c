@@ -349,7 +349,9 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b)
     if (r == 0)
         r = e->meta_ops->inode_del(e->m, root);
     if (r == 0)
-        r = e->meta_ops->kek_del(e->m, b->kek_id, b->kek_version);
+        r = keyring_bucket_destroy(e, b, UINT32_MAX, &(unsigned){0});
+    if (r == 0)
+        r = epoch_note_destroyed(e);
     if (r == 0)
         r = e->meta_ops->bucket_del(e->m, b->number);
     r = txn_end(e, r);

@@ -374,10 +374,9 @@ static int row_prepare(struct cycle *k, const struct row_ref *ref)
     return r == -EIO || r == -ENOKEY ? 0 : r;
 }
 
-/* The cached inode of the version refers to the copies as well. M */
-static void row_refresh(struct cycle *k, const struct version *v)
+void inode_map_changed(struct engine *e, const struct version *v)
 {
-    struct inode *i = inode_cached(k->e, v->ino);
+    struct inode *i = inode_cached(e, v->ino);
     if (!i || i->dir || i->seq != v->seq || !i->record.map)
         return;
     extmap_unref(i->record.map);
@@ -399,7 +398,7 @@ static int row_rewrite(struct cycle *k, const struct row_ref *ref)
         t.map = NULL;
         r = version_store(k->e, &v);
         if (r == 0) {
-            row_refresh(k, &v);
+            inode_map_changed(k->e, &v);
             k->totals.rewritten++;
         }
     }

@@ -60,9 +60,12 @@ static int draft_save_base(struct engine *e, struct inode *i)
         return r;
     }
     struct bytes body = {0};
+    unsigned kept;
+    r = keyring_record_renew(e, i->bucket, &record, &kept);
     draft_encode(i, &record, &body);
     record_done(&record);
-    r = body.failed ? -ENOMEM : draft_put_base(e, i, &body);
+    if (r == 0)
+        r = body.failed ? -ENOMEM : draft_put_base(e, i, &body);
     bytes_done(&body);
     if (r < 0) {
         extmap_unref(map);
@@ -84,6 +87,8 @@ static int draft_save_part(struct engine *e, struct inode *i)
     struct draft *d = i->draft;
     struct extmap *map = extmap_new();
     int r = map ? draft_key(e, i) : -ENOMEM;
+    if (r == 0)
+        r = keyring_dek_renew(e, i->bucket, &d->wrapped);
     int dek = r < 0 ? r : extmap_dek_index(map, &d->wrapped);
     uint64_t offset = d->pending_offset + d->pending_saved;
     r = dek < 0 ? dek
@@ -129,6 +134,13 @@ int draft_save(struct engine *e, struct inode *i)
     if (r == 0)
         d->promised = true;
     return r;
+}
+
+int draft_rewrap(struct engine *e, struct inode *i)
+{
+    struct draft *d = i->draft;
+    int r = d->key ? keyring_dek_renew(e, i->bucket, &d->wrapped) : 0;
+    return r == 0 && d->saved ? draft_save_base(e, i) : r;
 }
 
 /* ---- recovery ---- */

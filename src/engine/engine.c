@@ -178,6 +178,7 @@ static void worker_round(struct engine *e, unsigned tick)
             log_warning("syncing the store: %s", strerror(-r));
     }
     settle_run(e);
+    epoch_run(e);
     e->meta_ops->checkpoint(e->m, false);
     for (int64_t until = clock_mono_ns() + ENGINE_COMPACT_NS; compact_step(e) > 0 && clock_mono_ns() < until;)
         continue;
@@ -258,6 +259,8 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, struc
         return r;
     LOCK_SCOPE(&e->meta);
     r = keyring_open(e, reason);
+    if (r == 0)
+        r = epoch_open(e);
     if (r == 0)
         r = counters_open(e);
     if (r == 0)
@@ -384,6 +387,8 @@ void engine_close(struct engine *e)
         return;
     worker_end(e);
     tsa_stop(e);
+    if (e->m && !e->failed_open)
+        epoch_run(e);
     upkeep_close(e);
     if (e->m)
         close_clean(e);

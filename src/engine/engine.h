@@ -16,6 +16,7 @@
  *  E8  A data key numbers its frames once: a draft that goes on after a restart goes on under a new data key.
  *  E9  A refusal has an errno and a sentence; nothing was changed.
  *  E10 The publish sequence gives the order of versions; never the clock, never the id.
+ *  E11 A row that is written has its data keys wrapped under its bucket's newest key.
  *
  * Locks, in the order they are taken: inode.content (one file's draft and bytes; held across data I/O) -> engine.meta (tables
  * and caches; never held across data I/O or encryption of data). Functions return 0, a count, or a negative errno;
@@ -331,6 +332,12 @@ int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_p
 int engine_scrub(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
 int engine_gc(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
 int engine_compact(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
+/* encryption.md §1.4. A new version of the bucket's key; with `rewrap` every data key of the bucket is wrapped under it and the
+ * earlier versions are destroyed. Stopped, it is taken up again by the next call. ret: {"bucket","key","key_version","versions",
+ * "rewrapped","kept","destroyed","epoch"}. */
+int engine_bucket_rotate_key(struct engine *e, struct caller *c, const char *bucket, bool rewrap, struct engine_progress progress,
+                             json_t **ret);
+int engine_rotate_root(struct engine *e, struct caller *c, json_t **ret); /* {"epoch"} */
 /* A bucket with all versions and locks as a stream to fd, and back from one. */
 int engine_export(struct engine *e, struct caller *c, const char *bucket, bool move, int fd,
                   struct engine_progress progress, json_t **ret);

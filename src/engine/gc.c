@@ -181,8 +181,7 @@ void gc_mark_done(struct gc_mark *m)
 
 /* ---- drafts ---- */
 
-/* A draft may be open, or just beginning, in any file in use. */
-static bool file_in_use(const struct inode *i)
+bool file_in_use(const struct inode *i)
 {
     return i->refs > 0;
 }
@@ -192,9 +191,7 @@ static bool file_stale(const struct inode *i)
     return atomic_load(&i->content_stale);
 }
 
-/* Cached files of which `which` is true, referenced. */
-static int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret,
-                         size_t *ret_count)
+int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret, size_t *ret_count)
 {
     LOCK_SCOPE(&e->meta);
     struct inode **list = malloc((e->inode_count + 1) * sizeof *list);

@@ -92,27 +92,88 @@ void keyring_close(struct engine *e)
     e->keyring = NULL;
 }
 
-int keyring_bucket_new(struct engine *e, struct bucket *b)
+/* A random key for the bucket under that version, in memory and as a row to write. */
+static int keyring_bucket_make(struct engine *e, const struct bucket *b, uint32_t version, struct kek_row *ret)
 {
     struct secret *key = secret_new(32);
     if (!key)
         return -ENOMEM;
     random_bytes(secret_bytes(key), 32);
-    uuid_random(b->kek_id);
-    b->kek_version = 1;
-
-    struct kek_row row = {.version = 1, .kind = 1, .epoch = store_keys_epoch(e->keys)};
+    struct kek_row row = {.version = version, .kind = 1, .epoch = store_keys_epoch(e->keys)};
     memcpy(row.id, b->kek_id, 16);
     memcpy(row.bucket, b->uuid, 16);
-    struct kek_name name = {.kind = 1, .version = 1, .epoch = row.epoch};
+    struct kek_name name = {.kind = 1, .version = version, .epoch = row.epoch};
     memcpy(name.kek_id, row.id, 16);
     memcpy(name.bucket, row.bucket, 16);
     int r = kek_wrap(e->keys, &name, secret_bytes(key), row.wrapped);
     if (r == 0)
-        r = e->meta_ops->kek_put(e->m, &row);
-    if (r == 0)
-        r = keyring_add(e->keyring, row.id, 1, row.bucket, secret_bytes(key));
+        r = keyring_add(e->keyring, row.id, version, row.bucket, secret_bytes(key));
     secret_free(key);
+    if (r == 0)
+        *ret = row;
+    return r;
+}
+
+int keyring_bucket_new(struct engine *e, struct bucket *b)
+{
+    struct kek_row row;
+    uuid_random(b->kek_id);
+    b->kek_version = 1;
+    int r = keyring_bucket_make(e, b, 1, &row);
+    return r < 0 ? r : e->meta_ops->kek_put(e->m, &row);
+}
+
+int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row *ret)
+{
+    return b->kek_version == UINT32_MAX ? -EOVERFLOW : keyring_bucket_make(e, b, b->kek_version + 1, ret);
+}
+
+void keyring_bucket_use(struct engine *e, struct bucket *b, const struct kek_row *row)
+{
+    (void)e;
+    __atomic_store_n(&b->kek_version, row->version, __ATOMIC_RELEASE);
+}
+
+void keyring_bucket_forgo(struct engine *e, const struct bucket *b, const struct kek_row *row)
+{
+    struct keyring *k = e->keyring;
+    LOCK_SCOPE(&k->lock);
+    for (size_t i = k->kek_count; i-- > 0;) {
+        if (k->keks[i].version != row->version || memcmp(k->keks[i].id, b->kek_id, 16) != 0)
+            continue;
+        xaes_key_free(k->keks[i].key);
+        k->keks[i] = k->keks[--k->kek_count];
+        return;
+    }
+}
+
+struct keyring_doomed {
+    const struct bucket *b;
+    uint32_t below, *versions;
+    size_t count;
+};
+
+static int keyring_doomed_row(void *arg, const struct kek_row *row)
+{
+    struct keyring_doomed *d = arg;
+    if (row->kind != 1 || row->version >= d->below || memcmp(row->id, d->b->kek_id, 16) != 0)
+        return 0;
+    uint32_t *grown = realloc(d->versions, (d->count + 1) * sizeof *grown);
+    if (!grown)
+        return -ENOMEM;
+    d->versions = grown;
+    d->versions[d->count++] = row->version;
+    return 0;
+}
+
+int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count)
+{
+    struct keyring_doomed d = {.b = b, .below = below};
+    int r = e->meta_ops->kek_scan(e->m, keyring_doomed_row, &d);
+    for (size_t i = 0; r == 0 && i < d.count; i++)
+        r = e->meta_ops->kek_del(e->m, b->kek_id, d.versions[i]);
+    *ret_count = (unsigned)d.count;
+    free(d.versions);
     return r;
 }
 
@@ -147,6 +208,12 @@ static void keyring_remember(struct engine *e, struct content_key *key)
     e->keyring->slots[slot] = content_key_ref(key);
 }
 
+/* The version for new wraps: changed under M, read without it too. */
+static uint32_t bucket_kek_version(const struct bucket *b)
+{
+    return __atomic_load_n(&b->kek_version, __ATOMIC_ACQUIRE);
+}
+
 static void keyring_dek_name(const struct bucket *b, const struct extmap_dek *dek, struct dek_name *ret)
 {
     memcpy(ret->bucket, b->uuid, 16);
@@ -159,7 +226,7 @@ static void keyring_dek_name(const struct bucket *b, const struct extmap_dek *de
 static int keyring_wrap(struct engine *e, const struct bucket *b, const uint8_t key[32], struct extmap_dek *dek)
 {
     memcpy(dek->kek_id, b->kek_id, 16);
-    dek->kek_version = b->kek_version;
+    dek->kek_version = bucket_kek_version(b);
     const struct xaes_key *kek = keyring_kek(e, dek->kek_id, dek->kek_version);
     if (!kek)
         return -ENOKEY;
@@ -229,6 +296,58 @@ int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct
     }
     secret_wipe(key, sizeof key);
     return r;
+}
+
+/* ---- wraps under the newest version ---- */
+
+static bool keyring_dek_old(const struct bucket *b, const struct extmap_dek *dek, uint32_t newest)
+{
+    return dek->kek_version != newest && !memcmp(dek->kek_id, b->kek_id, 16);
+}
+
+bool keyring_map_old(const struct bucket *b, const struct extmap *map)
+{
+    uint32_t newest = bucket_kek_version(b);
+    for (size_t i = 0; map && i < map->dek_count; i++) {
+        if (keyring_dek_old(b, &map->deks[i], newest))
+            return true;
+    }
+    return false;
+}
+
+int keyring_dek_renew(struct engine *e, const struct bucket *b, struct extmap_dek *dek)
+{
+    struct extmap_dek renewed;
+    if (!keyring_dek_old(b, dek, bucket_kek_version(b)))
+        return 0;
+    int r = keyring_dek_rewrap(e, b, b, dek, &renewed);
+    if (r == 0)
+        *dek = renewed;
+    return r;
+}
+
+int keyring_record_renew(struct engine *e, const struct bucket *b, struct record *record, unsigned *ret_kept)
+{
+    *ret_kept = 0;
+    if (!keyring_map_old(b, record->map))
+        return 0;
+    struct extmap *map = extmap_copy(record->map);
+    if (!map)
+        return -ENOMEM;
+    for (size_t i = 0; i < map->dek_count; i++) {
+        int r = keyring_dek_renew(e, b, &map->deks[i]);
+        if (r == -ENOKEY || r == -EBADMSG) {
+            ++*ret_kept; /* it opens nothing as it is; that is fsck's to tell */
+        } else if (r < 0) {
+            extmap_unref(map);
+            return r;
+        }
+    }
+    extmap_unref(record->map);
+    record->map = map;
+    if (record->envelope == ENVELOPE_SSE_S3)
+        record->kek_version = bucket_kek_version(b);
+    return 0;
 }
 
 int content_new(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret)

@@ -183,6 +183,8 @@ struct engine {
     pthread_mutex_t worker_lock;
     pthread_cond_t worker_wake;
 
+    bool epoch_due; /* M: a key was destroyed; a new epoch is to begin (epoch.c) */
+
     atomic_ullong integrity_events;
     json_t *integrity_list;      /* M: last 64, for status */
 };
@@ -395,6 +397,13 @@ int content_small(struct engine *e, struct bucket *b, struct record *record, con
 /* Content of the inode for reading, referenced (published content; loads it on first use). C held. */
 int inode_content(struct engine *e, struct inode *i, struct content **ret);
 
+/* ---- epoch.c: encryption.md §1.5 ---- */
+int epoch_open(struct engine *e); /* M: what a crash left to be finished */
+int epoch_note_destroyed(struct engine *e); /* M, txn: a key's row goes in it; a new epoch follows soon */
+/* A new epoch: header, every key row, header. Neither M nor content lock held, but upkeep.lock. */
+int epoch_renew(struct engine *e, struct reason *reason);
+void epoch_run(struct engine *e); /* the worker, and closing: when one is due */
+
 /* ---- keyring.c ---- */
 int keyring_open(struct engine *e, struct reason *reason); /* M */
 void keyring_close(struct engine *e);
@@ -404,6 +413,20 @@ int keyring_dek_new(struct engine *e, const struct bucket *b, struct extmap_dek 
 /* The opened form of a wrapped data key (cached). Own lock. */
 int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extmap_dek *dek, struct content_key **ret);
 int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct extmap_dek *src, struct extmap_dek *dst);
+/* A new version of the bucket's key, for data keys made from now on; the row is the caller's to write (txn) before it is taken into
+ * use. Earlier versions stay in memory until the store is closed: what is in use may still hold their wraps. M */
+int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row *ret);
+void keyring_bucket_use(struct engine *e, struct bucket *b, const struct kek_row *row);    /* M: after the commit */
+void keyring_bucket_forgo(struct engine *e, const struct bucket *b, const struct kek_row *row); /* M: it did not come to be */
+int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count); /* M, txn: versions < below */
+/* Whether a data key of the map is wrapped under an earlier version of the bucket's key. */
+bool keyring_map_old(const struct bucket *b, const struct extmap *map);
+/* The record's map with all of them under the newest, in a map of its own. A wrap that does not open stays, and is counted. Every row
+ * that is written goes through it, so that an earlier version once rewrapped is not needed again (E11). M */
+int keyring_record_renew(struct engine *e, const struct bucket *b, struct record *record, unsigned *ret_kept);
+int keyring_dek_renew(struct engine *e, const struct bucket *b, struct extmap_dek *dek); /* one */
+int epoch_rows_rewrap(const struct meta_ops *ops, struct meta *m, const struct store_keys *from, const struct store_keys *to); /* in a transaction of m */
+void inode_map_changed(struct engine *e, const struct version *v); /* compact.c; M: the cached inode's content is to be loaded anew */
 int content_new(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret); /* takes a reference on map */
 struct content *content_ref(struct content *c);
 void content_unref(struct content *c);

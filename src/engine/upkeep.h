@@ -40,6 +40,9 @@ int gc_mark_begin(struct engine *e, struct gc_mark *m);
 void gc_mark_map(struct gc_mark *m, const struct extmap *map);
 void gc_mark_end(struct gc_mark *m); /* stops the barrier; the result stays readable */
 void gc_mark_done(struct gc_mark *m);
+/* Cached files of which `which` is true, referenced. */
+int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret, size_t *ret_count);
+bool file_in_use(const struct inode *i); /* a draft may be open, or just beginning */
 int gc_drop_stale(struct engine *e); /* before the mark begins */
 /* Drafts and draft rows, then everything is known but version rows. */
 int gc_mark_drafts(struct engine *e, struct gc_mark *m);

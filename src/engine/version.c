@@ -74,7 +74,7 @@ int version_load(struct engine *e, uint32_t bucket, struct span key, uint64_t se
     return first.found ? 0 : -ENOENT;
 }
 
-int version_store(struct engine *e, const struct version *v)
+static int version_store_row(struct engine *e, const struct version *v)
 {
     struct bytes body = {0};
     record_encode(&v->record, &body);
@@ -102,6 +102,25 @@ int version_store(struct engine *e, const struct version *v)
     int r = e->meta_ops->version_put(e->m, &row);
     bytes_done(&body);
     return r;
+}
+
+/* E11: with its data keys wrapped under the bucket's newest key. */
+static int version_store_renewed(struct engine *e, const struct bucket *b, const struct version *v)
+{
+    struct version renewed = *v;
+    unsigned kept;
+    extmap_ref(renewed.record.map);
+    int r = keyring_record_renew(e, b, &renewed.record, &kept);
+    if (r == 0)
+        r = version_store_row(e, &renewed);
+    extmap_unref(renewed.record.map);
+    return r;
+}
+
+int version_store(struct engine *e, const struct version *v)
+{
+    const struct bucket *b = v->record.map ? bucket_by_number(e, v->bucket) : NULL;
+    return b && keyring_map_old(b, v->record.map) ? version_store_renewed(e, b, v) : version_store_row(e, v);
 }
 
 void version_id_text(const struct version *v, char out[33])

@@ -84,6 +84,13 @@ uint32_t store_keys_page_generation(const struct store_keys *k);
 void store_keys_purpose(const struct store_keys *k, const char *purpose, uint8_t out[32]);
 uint64_t store_keys_epoch(const struct store_keys *k); /* the newest kek epoch */
 
+/* ---- key epochs (encryption.md §1.5) ----
+ * Begin writes a new epoch beside the old (or finds one that was begun and stopped), end drops the old one and overwrites
+ * what named it. *ret are keys with the header as it is after it; `keys` stays the caller's. */
+size_t store_keys_epochs(const struct store_keys *k); /* 1; 2 while an epoch changes */
+int store_epoch_begin(const char *dir, const struct store_keys *keys, struct store_keys **ret, struct reason *reason);
+int store_epoch_end(const char *dir, const struct store_keys *keys, struct store_keys **ret, struct reason *reason);
+
 /* ---- wraps (encryption.md §1.3) ---- */
 
 struct kek_name {

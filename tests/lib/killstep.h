@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Runs a function in a child and kills it before its n-th system call that changes a file, so that a test can stand at
- * every point at which a real kill may fall. */
+ * every point at which a real kill may fall. Counting starts where the function calls killstep_begin(). Secrets do not reach a
+ * child (util/secret.h): it makes its own. */
 #ifndef HOLDFS_TESTS_KILLSTEP_H
 #define HOLDFS_TESTS_KILLSTEP_H
 
@@ -57,6 +58,11 @@ static inline bool killstep_changes(long call)
 
 enum { KILLSTEP_NO_TRACE = 99 };
 
+static inline void killstep_begin(void)
+{
+    raise(SIGUSR2);
+}
+
 /* Whether it was killed before its n-th change (from 1); false: it ended by itself before that, its exit status in
  * *ret_status. All of the child's threads count. */
 static inline bool killstep_run(unsigned n, void (*fn)(void *arg), void *arg, int *ret_status)
@@ -72,7 +78,7 @@ static inline bool killstep_run(unsigned n, void (*fn)(void *arg), void *arg, in
     }
     int status;
     unsigned seen = 0;
-    bool first = true;
+    bool first = true, counting = false;
     pid_t pid;
     while ((pid = waitpid(-1, &status, __WALL)) > 0) {
         if (WIFEXITED(status) || WIFSIGNALED(status)) {
@@ -91,14 +97,15 @@ static inline bool killstep_run(unsigned n, void (*fn)(void *arg), void *arg, in
             sig = 0;
             struct __ptrace_syscall_info info;
             if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof info, &info) > 0 && info.op == PTRACE_SYSCALL_INFO_ENTRY &&
-                killstep_changes(killstep_call(pid)) && ++seen == n) {
+                counting && killstep_changes(killstep_call(pid)) && ++seen == n) {
                 kill(child, SIGKILL);
-                while (waitpid(child, &status, __WALL) == child && !WIFSIGNALED(status) && !WIFEXITED(status))
-                    continue;
-                while (waitpid(-1, &status, __WALL) > 0)
+                while (waitpid(-1, &status, __WALL) > 0) /* its threads too; until there is no child */
                     continue;
                 return true;
             }
+        } else if (sig == SIGUSR2) {
+            counting = true;
+            sig = 0;
         } else if (sig == SIGTRAP || sig == SIGSTOP) {
             sig = 0; /* a new thread, or its first stop */
         }
