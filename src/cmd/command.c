@@ -2,6 +2,7 @@
  * The command table, and reading a command line by a command's option tables. */
 #include "cmd/command.h"
 #include "cmd/help.h"
+#include "cmd/render.h"
 #include "cmd/secrets.h"
 
 #include <errno.h>
@@ -193,15 +194,12 @@ int command_run(const struct command *command, int argc, char **argv)
     return status;
 }
 
-/* Names come from outside: what would steer a terminal is shown as '?'. */
+/* Names in it come from outside. */
 static void line_put(FILE *f, const char *fmt, va_list args)
 {
     char line[4096];
     vsnprintf(line, sizeof line, fmt, args);
-    for (char *c = line; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
-    fputs(line, f);
+    fputs(render_clean(line), f);
 }
 
 int command_refuse(const char *fmt, ...)

@@ -38,6 +38,14 @@ const char *render_bytes(uint64_t n, char out[32])
     return out;
 }
 
+char *render_clean(char *text)
+{
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    return text;
+}
+
 static bool name_ends(const char *name, const char *end)
 {
     size_t n = strlen(name), m = strlen(end);
@@ -64,9 +72,7 @@ static void render_scalar(const char *name, const json_t *value, char out[RENDER
         snprintf(out, RENDER_TEXT_BYTES, "%.3f", json_real_value(value));
     else if (json_is_boolean(value))
         snprintf(out, RENDER_TEXT_BYTES, "%s", json_is_true(value) ? "yes" : "no");
-    for (char *c = out; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    render_clean(out);
 }
 
 static bool is_table(const json_t *value)
@@ -108,6 +114,13 @@ static void render_list(const json_t *list)
     putchar('\n');
 }
 
+static void render_name(const char *name, int indent, int width)
+{
+    char text[RENDER_TEXT_BYTES];
+    snprintf(text, sizeof text, "%s", name);
+    printf("%*s%-*s", indent, "", width, render_clean(text));
+}
+
 static void render_fields_at(const json_t *object, int indent)
 {
     char text[RENDER_TEXT_BYTES];
@@ -119,7 +132,7 @@ static void render_fields_at(const json_t *object, int indent)
         if (json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
             (json_is_array(value) && json_array_size(value) == 0))
             continue;
-        printf("%*s%-*s", indent, "", json_is_object(value) || is_table(value) ? 0 : width + 2, name);
+        render_name(name, indent, json_is_object(value) || is_table(value) ? 0 : width + 2);
         if (json_is_object(value)) {
             putchar('\n');
             render_fields_at(value, indent + 2);

@@ -18,6 +18,8 @@ void render_json(const json_t *value);
 void render_fields(const json_t *object);
 /* One line for each object of the list; an empty title ends the columns. */
 void render_table(const json_t *list, const struct render_column *columns);
+/* A name from outside, in place: what would steer a terminal becomes '?'. Returns it. */
+char *render_clean(char *text);
 /* "18,204" */
 const char *render_count(uint64_t n, char out[32]);
 /* "1.5 MiB" */

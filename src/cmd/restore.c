@@ -90,6 +90,15 @@ static bool restore_agreed(void)
     return getline(&line, &cap, stdin) > 0 && (line[0] == 'y' || line[0] == 'Y');
 }
 
+/* A word that the shell reads back as it is. */
+static void print_quoted(const char *word)
+{
+    fputs(" '", stdout);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (const char[]){*word, 0}, stdout);
+    putchar('\'');
+}
+
 static void restore_undo_line(const struct restore_work *work, const json_t *answer)
 {
     const char *undo = json_string_value(json_object_get(answer, "undo"));
@@ -97,7 +106,7 @@ static void restore_undo_line(const struct restore_work *work, const json_t *ans
         return;
     printf("To undo: holdfs restore --delete-newer --at %s", undo);
     for (int i = 0; i < work->inv->operand_count; i++)
-        printf(" '%s'", work->inv->operands[i]);
+        print_quoted(work->inv->operands[i]);
     putchar('\n');
 }
 
@@ -151,7 +160,10 @@ static int restore_run(const struct invocation *inv)
         return command_usage(inv, "--at TIME is missing: the time whose state is to come back");
     if (timeform_parse(text, now, &at, &relative, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
-    timeform_format_ns(at.sec, at.nsec, work.at);
+    if (at.nsec % 1000000)
+        timeform_format_ns(at.sec, at.nsec, work.at);
+    else
+        timeform_format_ms(at.sec * 1000 + at.nsec / 1000000, work.at);
     work.args = json_pack("{s:[I,I], s:b, s:b, s:s*}", "at", (json_int_t)at.sec, (json_int_t)at.nsec,
                           "delete_newer", invocation_has(inv, "delete-newer"), "only_deletes",
                           invocation_has(inv, "only"), "by", invocation_value(inv, "by"));

@@ -2,8 +2,29 @@
  * holdfs versions: the history of a path, newest first; of a directory, what has history below it. */
 #include "cmd/control.h"
 #include "cmd/render.h"
+#include "util/cleanup.h"
 
 #include <stdio.h>
+#include <string.h>
+
+/* What a person reads in the columns STATE and LOCK, put beside the members it follows from. */
+static void version_columns_add(json_t *row)
+{
+    char lock[160];
+    const char *mode = json_string_value(json_object_get(row, "lock_mode"));
+    const char *until = json_string_value(json_object_get(row, "retain_until"));
+    bool hold = json_is_true(json_object_get(row, "legal_hold"));
+    snprintf(lock, sizeof lock, "%s %.20s%s", mode ? mode : "", mode && until ? until : "",
+             hold ? " HOLD" : "");
+    json_object_set_new(row, "lock", json_string(lock + strspn(lock, " ")));
+
+    const char *state = "";
+    if (json_is_true(json_object_get(row, "delete_marker")))
+        state = "deleted";
+    else if (json_is_true(json_object_get(row, "latest")))
+        state = "latest";
+    json_object_set_new(row, "state", json_string(state));
+}
 
 static void versions_show(json_t *answer)
 {
@@ -16,27 +37,15 @@ static void versions_show(json_t *answer)
                                                    {0}};
     json_t *list = json_object_get(answer, "versions"), *row;
     size_t i;
-    char lock[160];
-    json_array_foreach(list, i, row)
-    {
-        const char *mode = json_string_value(json_object_get(row, "lock_mode"));
-        const char *until = json_string_value(json_object_get(row, "retain_until"));
-        bool hold = json_is_true(json_object_get(row, "legal_hold"));
-        bool marker = json_is_true(json_object_get(row, "delete_marker"));
-        snprintf(lock, sizeof lock, "%s%s%.20s%s", mode ? mode : "", mode ? " " : "",
-                 mode && until ? until : "", hold ? mode ? " + HOLD" : "HOLD" : "");
-        json_object_set_new(row, "lock", json_string(lock));
-        json_object_set_new(row, "state",
-                            json_string(json_is_true(json_object_get(row, "latest"))
-                                            ? marker ? "deleted" : "latest"
-                                        : marker ? "deleted"
-                                                 : ""));
-    }
+    json_array_foreach(list, i, row) version_columns_add(row);
     if (json_array_size(list) > 0)
         render_table(list, columns);
     json_array_foreach(json_object_get(answer, "names"), i, row)
-        printf("%s%s\n", json_string_value(json_object_get(row, "name")),
-               json_is_true(json_object_get(row, "below")) ? "/" : "");
+    {
+        CLEANUP_FREE char *name = strdup(json_string_value(json_object_get(row, "name")));
+        if (name)
+            printf("%s%s\n", render_clean(name), json_is_true(json_object_get(row, "below")) ? "/" : "");
+    }
 }
 
 static int versions_run(const struct invocation *inv)
