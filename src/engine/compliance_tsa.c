@@ -195,6 +195,17 @@ static void failures_log(const struct tsa *t, const struct round *q)
             log_warning("time authority %s: %s", t->authorities.list[n].url, q->results[n].error);
 }
 
+/* The next round, after one that was worth that much. M. */
+static void round_plan(struct tsa *t, bool well)
+{
+    int64_t wait_s = well ? EVERY_S : t->again_s;
+    if (well)
+        t->again_s = AGAIN_FIRST_S;
+    else
+        t->again_s = t->again_s < AGAIN_MOST_S / 2 ? t->again_s * 2 : AGAIN_MOST_S;
+    t->due_mono_ns = clock_mono_ns() + wait_s * NS_PER_S;
+}
+
 /* M */
 static void round_take(struct engine *e, const struct round *q)
 {
@@ -210,27 +221,28 @@ static void round_take(struct engine *e, const struct round *q)
     memcpy(t->results, q->results, sizeof t->results);
     t->agreed = q->agreement.count;
     t->checked_s = clock_wall_ns() / NS_PER_S;
-    int64_t wait_s = enough && r == 0 ? EVERY_S : t->again_s;
-    t->again_s =
-        enough || t->again_s >= AGAIN_MOST_S / 2 ? (enough ? AGAIN_FIRST_S : AGAIN_MOST_S) : t->again_s * 2;
-    t->due_mono_ns = clock_mono_ns() + wait_s * NS_PER_S;
+    round_plan(t, enough && r == 0);
 }
 
 static void round_ask(struct engine *e, unsigned timeout_ms)
 {
     struct tsa *t = e->tsa;
     struct round q;
-    if (round_new(t, &q) == 0) {
-        {
-            LOCK_SCOPE(&e->meta);
-            q.asked_at_c_s = compliance_now_s(e);
-        }
+    int r = round_new(t, &q);
+    {
+        LOCK_SCOPE(&e->meta);
+        q.asked_at_c_s = compliance_now_s(e);
+    }
+    if (r == 0) {
         http_post_all(q.posts, q.count, timeout_ms, &t->stop);
-        if (!atomic_load(&t->stop)) {
-            round_judge(t, &q);
-            LOCK_SCOPE(&e->meta);
+        round_judge(t, &q);
+    }
+    if (!atomic_load(&t->stop)) {
+        LOCK_SCOPE(&e->meta);
+        if (r == 0)
             round_take(e, &q);
-        }
+        else
+            round_plan(t, false);
     }
     round_done(&q);
 }

@@ -192,6 +192,8 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
              "holdfs clock show",
              (long long)lag);
     warn_attested(list, json_object_get(json_object_get(out, "clock"), "attested"));
+    if (!strcmp(e->conf.retention_clock, "wall"))
+        warn(list, "the retention clock follows the machine's date: whoever sets that ahead opens locks");
     const json_t *space = json_object_get(out, "space");
     if (json_integer_value(json_object_get(space, "free_bytes")) < 64 << 20)
         warn(list, "the backing filesystem is full: writes fail until space is freed; holdfs gc and holdfs "

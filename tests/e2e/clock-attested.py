@@ -8,6 +8,7 @@ is set by tests/lib/date.so. Needs a build with --enable-test-hooks.
 import http.server
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -317,6 +318,23 @@ def without_a_mount_a_command_asks_when_it_changes_something(store, b):
     store.run("gc", store.dir, secret=True)
     near(before + YEAR, closed_show()["c"], 20, "C after a command that writes")
     store.mount()
+
+
+@case("retention 3")
+def https_needs_a_server_that_the_machine_vouches_for(store, b):
+    one = authorities[0]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(one.path("tsa.pem"), one.path("tsa.key"))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    server.daemon_threads = True
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"https://127.0.0.1:{server.server_address[1]}/,{one.root}"
+    secure = Store("--test-store", "--retention-clock", "attested", "--time-authority", url, env=store.env).mount()
+    error = show(secure)["attested"]["authorities"][0]["error"]
+    check("SSL" in error or "certificate" in error, f"what is said of the server: {error}")
+    secure.umount()
+    server.shutdown()
 
 
 @case("retention 3")

@@ -102,7 +102,9 @@ static struct bytes answer_of(const struct signer *signer, const struct bytes *q
     assert_int_equal(TS_RESP_CTX_set_signer_cert(ctx, signer->cert), 1);
     assert_int_equal(TS_RESP_CTX_set_signer_key(ctx, signer->key), 1);
     TS_RESP_CTX_set_signer_digest(ctx, EVP_sha256());
-    TS_RESP_CTX_set_def_policy(ctx, OBJ_txt2obj("1.2.3.4", 1));
+    ASN1_OBJECT *policy = OBJ_txt2obj("1.2.3.4", 1);
+    TS_RESP_CTX_set_def_policy(ctx, policy);
+    ASN1_OBJECT_free(policy);
     TS_RESP_CTX_add_md(ctx, EVP_sha256());
     TS_RESP_CTX_set_serial_cb(ctx, next_serial, NULL);
     TS_RESP_CTX_set_time_cb(ctx, told_time, &at_s);
