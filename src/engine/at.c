@@ -164,6 +164,20 @@ static void page_name(struct at_page *p, const struct walk_key *key, struct at_h
     memcpy(h->name, key->p + p->prefix.len, h->len);
 }
 
+/* What a listing tells of a version: which one it is, and the type in its mode. M */
+static int page_version(struct at_page *p, const struct walk_key *key, const struct walk_head *head,
+                        struct at_held *h)
+{
+    page_name(p, key, h);
+    h->is_dir = false;
+    h->version = (struct engine_version){
+        .seq = head->seq, .publish_ns = head->publish_ns, .flags = head->flags, .latest = head->latest};
+    h->version.attr.ino = head->ino;
+    h->version.attr.mode = S_IFREG;
+    return head->flags & VERSION_SPECIAL ? at_fill_version(p->e, p->b->number, walk_span(key), p->at_ns, h)
+                                         : 0;
+}
+
 /* One entry that is no plain key, or of which a run could not say all. 1, 0 at the end. M* */
 static int page_one(struct at_page *p, struct walk_names *w)
 {
@@ -174,7 +188,7 @@ static int page_one(struct at_page *p, struct walk_names *w)
     struct at_held *h = &p->held[p->count];
     page_name(p, &n.key, h);
     r = n.is_dir ? at_fill_dir(p->e, p->b, walk_span(&n.key), p->at_ns, h)
-                 : at_fill_version(p->e, p->b->number, walk_span(&n.key), p->at_ns, h);
+                 : page_version(p, &n.key, &n.head, h);
     if (r == -ENOENT)
         return 1; /* removed while the lock was let go */
     if (r == 0 && !n.is_key)
@@ -188,29 +202,28 @@ static int page_one(struct at_page *p, struct walk_names *w)
 /* Plain keys by the scan. M* */
 static int page_run(struct at_page *p, struct walk_names *w)
 {
-    int n = walk_names_run(w, p->picks, p->max - p->count), r = 0;
+    int n = walk_names_run(w, p->picks, p->max - p->count);
     for (int i = 0; i < n; i++) {
         struct walk_pick *pick = &p->picks[i];
         struct at_held *h = &p->held[p->count];
         struct walk_key subtree;
-        int dir = 0;
-        if (r == 0 && pick->maybe_dir) {
-            dir = walk_prefix(&subtree, walk_span(&pick->key));
-            if (dir == 0)
-                dir = walk_subtree_shows(p->e, p->b->number, &subtree, p->at_ns, &w->count);
+        int r = 0;
+        if (pick->maybe_dir) {
+            r = walk_prefix(&subtree, walk_span(&pick->key));
+            if (r == 0)
+                r = walk_subtree_shows(p->e, p->b->number, &subtree, p->at_ns, &w->count);
         }
-        if (r == 0)
-            r = dir < 0 ? dir : dir ? at_fill_dir(p->e, p->b, walk_span(&pick->key), p->at_ns, h) : 0;
-        if (r == 0) {
-            page_name(p, &pick->key, h);
-            h->is_dir = dir > 0;
-            if (!dir)
-                version_describe(p->e, &pick->v, pick->latest, &h->version);
-            walk_key_set(&p->keys[p->count++], walk_span(&pick->key));
-        }
-        version_done(&pick->v);
+        page_name(p, &pick->key, h);
+        if (r >= 0)
+            r = r ? at_fill_dir(p->e, p->b, walk_span(&pick->key), p->at_ns, h)
+                  : page_version(p, &pick->key, &pick->head, h);
+        if (r == -ENOENT)
+            continue;
+        if (r < 0)
+            return r;
+        walk_key_set(&p->keys[p->count++], walk_span(&pick->key));
     }
-    return n < 0 ? n : r;
+    return n < 0 ? n : 0;
 }
 
 /* Entries that have versions, in order. 1 when the page is full. M* */

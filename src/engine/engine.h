@@ -284,6 +284,7 @@ struct engine_at_entry {
     struct engine_version version; /* when !is_dir */
     struct engine_attr dir_attr;   /* when is_dir */
 };
+/* In a listing `version` tells seq, publish_ns, flags, latest, and of attr ino and the type; the rest by engine_at_lookup. */
 typedef int engine_at_fn(void *arg, const struct engine_at_entry *entry);
 int engine_at_lookup(struct engine *e, struct caller *c, const struct engine_place *dir, struct instant at,
                      const char *name, size_t len, struct engine_at_entry *ret); /* ret->name is the argument */

@@ -96,6 +96,8 @@ static int version_store_row(struct engine *e, const struct version *v)
         .body = span_of(body.data, body.len),
     };
     memcpy(row.id, v->id, sizeof row.id);
+    if (!(v->flags & VERSION_MARKER) && tree_kind_of(v->record.mode) != TREE_OBJECT)
+        row.flags |= VERSION_SPECIAL;
     if (v->record.map)
         row.data = span_of(v->record.map->inline_data.data, v->record.map->inline_data.len);
     gc_barrier(v->record.map);

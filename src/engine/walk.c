@@ -63,6 +63,18 @@ struct version_pick {
     struct version *full;
 };
 
+static void head_take(const struct version_row *row, bool latest, struct walk_head *ret)
+{
+    *ret = (struct walk_head){
+        .seq = row->seq,
+        .ino = row->ino,
+        .flags = row->flags,
+        .publish_ns = row->publish_ns,
+        .latest = latest,
+    };
+    memcpy(ret->id, row->id, sizeof ret->id);
+}
+
 static int version_pick_row(void *arg, const struct version_row *row)
 {
     struct version_pick *p = arg;
@@ -72,14 +84,7 @@ static int version_pick_row(void *arg, const struct version_row *row)
     if (row->publish_ns > p->at_ns)
         return ++p->seen >= p->limit;
     p->found = true;
-    *p->head = (struct walk_head){
-        .seq = row->seq,
-        .ino = row->ino,
-        .flags = row->flags,
-        .publish_ns = row->publish_ns,
-        .latest = p->seen == 0,
-    };
-    memcpy(p->head->id, row->id, sizeof p->head->id);
+    head_take(row, p->seen == 0, p->head);
     if (p->full)
         p->error = version_decode(row, p->full);
     return 1;
@@ -426,11 +431,8 @@ static int run_row(void *arg, const struct version_row *row)
     if (row->flags & VERSION_MARKER)
         return 0;
     struct walk_pick *pick = &r->picks[r->count];
-    int q = version_decode(row, &pick->v);
-    if (q < 0)
-        return q;
     walk_key_set(&pick->key, row->key);
-    pick->latest = newest;
+    head_take(row, newest, &pick->head);
     pick->maybe_dir = true; /* until the next key is met */
     r->count++;
     return 0;
@@ -445,12 +447,9 @@ int walk_names_run(struct walk_names *w, struct walk_pick *picks, unsigned max)
     from = w->peeked ? w->peek : w->from;
     w->peeked = 0;
     struct names_run r = {.w = w, .picks = picks, .max = max};
-    int q = w->e->meta_ops->version_scan_keys(w->e->m, w->bucket, walk_span(&from), inclusive, run_row, &r);
-    if (q < 0) {
-        for (unsigned i = 0; i < r.count; i++)
-            version_done(&picks[i].v);
+    int q = w->e->meta_ops->version_scan_heads(w->e->m, w->bucket, walk_span(&from), inclusive, run_row, &r);
+    if (q < 0)
         return q;
-    }
     if (!w->peeked && r.inside && !r.found && r.skips == RUN_SKIPS) {
         /* its versions are all newer, so far: the ordinary way looks for one by halves */
         w->from = r.at;

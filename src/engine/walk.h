@@ -91,13 +91,12 @@ int walk_names_next(struct walk_names *w, struct walk_name *ret);
 /* A direct child that is a key, with the version it showed then. */
 struct walk_pick {
     struct walk_key key;
-    struct version v;
-    bool latest;
+    struct walk_head head;
     bool maybe_dir; /* whether keys lie below it is not known */
 };
 /* The children that come next as long as they are plain keys, at most `max`, in one scan: what
- * walk_names_next() would say of them, far cheaper. Only for an instant, not for history. Each v is the
- * caller's. The count, perhaps 0: then walk_names_next() goes on. M */
+ * walk_names_next() would say of them, far cheaper. Only for an instant, not for history. The count, perhaps
+ * 0: then walk_names_next() goes on. M */
 int walk_names_run(struct walk_names *w, struct walk_pick *picks, unsigned max);
 
 /* One name, asked for. 0 or -ENOENT. M* */

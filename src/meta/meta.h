@@ -52,6 +52,7 @@ enum version_flags {
     VERSION_NULL = 2,     /* its id is `null` */
     VERSION_REPLACED = 4, /* a null version whose successor is not yet durable; invisible, kept for rollback */
     VERSION_MOUNT = 8,    /* made through the mount */
+    VERSION_SPECIAL = 16, /* no regular file: a link, a device, a FIFO, a socket */
 };
 
 /* One version of one key, ordered by (bucket, key, seq). The lock columns are plain so that they can be asked for;
@@ -172,6 +173,9 @@ struct meta_ops {
     /* Versions of all keys with key >= from (> when !inclusive), keys ascending, within a key newest first. */
     int (*version_scan_keys)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_version_fn *fn,
                              void *arg);
+    /* The same rows, far cheaper, with bucket, key, seq, publish_ns, flags and ino alone: for listings. */
+    int (*version_scan_heads)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_version_fn *fn,
+                              void *arg);
     /* The next key >= from (> when !inclusive) that has any version: copied into buf (4096 bytes). */
     int (*version_next_key)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
                             size_t *ret_len);

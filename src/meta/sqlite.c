@@ -361,6 +361,7 @@ const struct meta_ops meta_sqlite_ops = {
     .version_scan = sqlite_version_scan,
     .version_scan_up = sqlite_version_scan_up,
     .version_scan_keys = sqlite_version_scan_keys,
+    .version_scan_heads = sqlite_version_scan_heads,
     .version_next_key = sqlite_version_next_key,
     .version_scan_since = sqlite_version_scan_since,
     .version_count = sqlite_version_count,

@@ -40,6 +40,8 @@ enum statement {
     STATEMENT_VERSION_SCAN_UP,
     STATEMENT_VERSION_SCAN_KEYS,
     STATEMENT_VERSION_SCAN_KEYS_AFTER,
+    STATEMENT_VERSION_SCAN_HEADS,
+    STATEMENT_VERSION_SCAN_HEADS_AFTER,
     STATEMENT_VERSION_NEXT_KEY,
     STATEMENT_VERSION_NEXT_KEY_AFTER,
     STATEMENT_VERSION_SCAN_SINCE,
@@ -138,6 +140,8 @@ int sqlite_version_scan_up(struct meta *m, uint32_t bucket, struct span key, uin
                            meta_version_fn *fn, void *arg);
 int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
                              meta_version_fn *fn, void *arg);
+int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
+                              meta_version_fn *fn, void *arg);
 int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
                             size_t *ret_len);
 int sqlite_version_scan_since(struct meta *m, uint64_t after_seq, meta_version_fn *fn, void *arg);

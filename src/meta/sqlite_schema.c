@@ -44,6 +44,9 @@ enum { SCHEMA_NEWEST = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]) 
     "bucket, key, seq, id, publish_ns, flags, ino, lock_mode, lock_until_ms, lock_hold_s, legal_hold, "      \
     "body, data"
 
+/* What a listing needs; every column costs each row. */
+#define VERSION_HEAD_COLUMNS "key, seq, publish_ns, flags, ino"
+
 const char *const sqlite_statement_text[STATEMENT_COUNT] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
@@ -77,6 +80,10 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
         "SELECT " VERSION_COLUMNS " FROM version WHERE bucket = ?1 AND key >= ?2 ORDER BY key, seq DESC",
     [STATEMENT_VERSION_SCAN_KEYS_AFTER] =
         "SELECT " VERSION_COLUMNS " FROM version WHERE bucket = ?1 AND key > ?2 ORDER BY key, seq DESC",
+    [STATEMENT_VERSION_SCAN_HEADS] =
+        "SELECT " VERSION_HEAD_COLUMNS " FROM version WHERE bucket = ?1 AND key >= ?2 ORDER BY key, seq DESC",
+    [STATEMENT_VERSION_SCAN_HEADS_AFTER] =
+        "SELECT " VERSION_HEAD_COLUMNS " FROM version WHERE bucket = ?1 AND key > ?2 ORDER BY key, seq DESC",
     [STATEMENT_VERSION_NEXT_KEY] =
         "SELECT key FROM version WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT 1",
     [STATEMENT_VERSION_NEXT_KEY_AFTER] =

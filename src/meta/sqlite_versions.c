@@ -121,6 +121,26 @@ int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, 
     return version_rows(m, st, fn, arg);
 }
 
+int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
+                              meta_version_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_SCAN_HEADS : STATEMENT_VERSION_SCAN_HEADS_AFTER);
+    bind_version_key(st, bucket, from);
+    struct version_row row = {.bucket = bucket};
+    int r;
+    while ((r = sqlite_step(m, st)) > 0) {
+        row.key = sqlite_column_span(st, 0);
+        row.seq = sqlite_column_u64(st, 1);
+        row.publish_ns = sqlite3_column_int64(st, 2);
+        row.flags = (uint32_t)sqlite3_column_int(st, 3);
+        row.ino = sqlite_column_u64(st, 4);
+        r = fn(arg, &row);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    return r;
+}
+
 int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
                             size_t *ret_len)
 {

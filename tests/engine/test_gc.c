@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Collection, compaction, fsck, scrub, export and import over a real store. */
+#include "engine/private.h"
 #include "store.h"
 
 #include <dirent.h>
@@ -380,6 +381,60 @@ static void fsck_tells_a_missing_segment_and_keeps_the_version(void **state)
     free(a);
 }
 
+/* One change of the rows behind the engine's back. */
+static void spoil(struct store *s, int (*change)(struct store *s))
+{
+    LOCK_SCOPE(&s->e->meta);
+    assert_int_equal(txn_begin(s->e), 0);
+    assert_int_equal(txn_end(s->e, change(s)), 0);
+}
+
+static int lose_name(struct store *s)
+{
+    return s->e->meta_ops->tree_del(s->e->m, s->bucket, span_of("d/f", 3));
+}
+
+static int lose_directory(struct store *s)
+{
+    return s->e->meta_ops->tree_del(s->e->m, s->bucket, span_of("d", 1));
+}
+
+static int name_nothing(struct store *s)
+{
+    struct tree_row row = {.bucket = s->bucket, .key = span_of("ghost", 5), .ino = 4711, .kind = TREE_OBJECT};
+    return s->e->meta_ops->tree_put(s->e->m, &row);
+}
+
+static int miscount(struct store *s)
+{
+    struct tree_row row;
+    int r = s->e->meta_ops->tree_get(s->e->m, s->bucket, span_of("one", 3), &row);
+    return r < 0 ? r : file_row_put(s->e, s->bucket, span_of("one", 3), row.ino, 1, 7);
+}
+
+static void fsck_finds_and_mends_what_follows_from_versions(void **state)
+{
+    static int (*const faults[])(struct store *) = {lose_name, lose_directory, name_nothing, miscount};
+    struct store *s = *state;
+    store_mkdir(s, "d");
+    store_text(s, "d/f", "text");
+    store_text(s, "one", "1");
+    assert_sound(s);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        spoil(s, faults[i]);
+        store_reopen(s); /* nothing of it cached */
+        json_t *o = fsck(s, false);
+        assert_true(number(o, "errors") >= 1);
+        json_decref(o);
+        o = fsck(s, true);
+        assert_true(number(o, "repaired") >= 1);
+        assert_int_equal(number(o, "errors"), 0);
+        json_decref(o);
+        assert_sound(s);
+        assert_content(s, "d/f", (const uint8_t *)"text", 4);
+    }
+}
+
 /* ---- export and import ---- */
 
 static int export_to(struct store *s, const char *file, bool move)
@@ -545,6 +600,7 @@ int main(void)
         TEST(compaction_goes_on_while_a_handle_is_open),
         TEST(compaction_keeps_the_segment_of_a_damaged_frame),
         TEST(scrub_names_the_version_of_a_damaged_frame),
+        TEST(fsck_finds_and_mends_what_follows_from_versions),
         TEST(fsck_tells_a_missing_segment_and_keeps_the_version),
         LOCKED_TEST(an_import_has_the_same_ids_times_locks_and_content),
         LOCKED_TEST(a_move_refuses_while_anything_is_locked),

@@ -85,6 +85,14 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_locked(void **state)
+{
+    static struct store s;
+    store_setup(&s, "{\"object-lock\":true}");
+    *state = &s;
+    return 0;
+}
+
 static int teardown(void **state)
 {
     store_teardown(*state);
@@ -401,6 +409,65 @@ static void restore_seals_what_is_being_written(void **state)
     assert_int_equal(versions_of(s, "f", true).count, 3);
 }
 
+static void restore_refuses_to_hide_what_is_locked(void **state)
+{
+    struct store *s = *state;
+    store_text(s, "old", "1");
+    struct instant t = store_now();
+    store_text(s, "old", "2");
+    store_text(s, "newer", "x");
+    struct engine_target target = {.ino = store_ino(s, "newer")};
+    assert_int_equal(engine_property_set(s->e, &s->c, &target, "retention", "COMPLIANCE +1d", 14, 0), 0);
+    struct engine_place place = store_place(s, "");
+    const struct engine_place *places[] = {&place};
+    struct engine_restore_params p = {.at = t, .delete_newer = true};
+    json_t *ret = NULL;
+    assert_int_equal(engine_restore(s->e, &s->c, places, 1, &p, (struct engine_progress){NULL, NULL}, &ret),
+                     -EPERM);
+    char buf[4];
+    assert_int_equal(store_read(s, "old", buf, sizeof buf), 1);
+    assert_int_equal(buf[0], '2'); /* nothing was changed before it was met */
+    json_decref(restore(s, "", (struct engine_restore_params){.at = t}));
+    assert_int_equal(store_read(s, "old", buf, sizeof buf), 1);
+    assert_int_equal(buf[0], '1');
+    assert_int_equal(store_read(s, "newer", buf, sizeof buf), 1);
+}
+
+static void restore_gives_a_linked_file_back_under_the_name_asked_for(void **state)
+{
+    struct store *s = *state;
+    struct engine_attr attr;
+    store_text(s, "a", "one");
+    assert_int_equal(engine_link(s->e, &s->c, store_ino(s, "a"), s->root, "b", 1, &attr), 0);
+    struct instant t = store_now();
+    store_text(s, "a", "two");
+    json_decref(restore(s, "a", (struct engine_restore_params){.at = t}));
+    char buf[4];
+    assert_int_equal(store_read(s, "a", buf, sizeof buf), 3);
+    assert_memory_equal(buf, "one", 3);
+    assert_int_equal(store_read(s, "b", buf, sizeof buf), 3);
+    assert_memory_equal(buf, "two", 3);
+}
+
+static void a_file_in_a_directorys_place_is_told_and_left(void **state)
+{
+    struct store *s = *state;
+    store_mkdir(s, "d");
+    store_text(s, "d/f", "1");
+    struct instant t = store_now();
+    store_unlink(s, "d/f");
+    assert_int_equal(engine_rmdir(s->e, &s->c, s->root, "d", 1), 0);
+    store_text(s, "d", "a file now");
+    json_t *o = restore(s, "", (struct engine_restore_params){.at = t});
+    assert_int_equal(json_array_size(json_object_get(o, "blocked")), 1);
+    json_decref(o);
+    o = restore(s, "", (struct engine_restore_params){.at = t, .delete_newer = true});
+    assert_int_equal(json_array_size(json_object_get(o, "blocked")), 0);
+    json_decref(o);
+    char buf[4];
+    assert_int_equal(store_read(s, "d/f", buf, sizeof buf), 1);
+}
+
 static void status_counts(void **state)
 {
     struct store *s = *state;
@@ -425,7 +492,8 @@ static void status_counts(void **state)
     json_decref(st);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define LOCKED_TEST(f) cmocka_unit_test_setup_teardown(f, setup_locked, teardown)
+#define TEST(f)        cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
@@ -441,6 +509,9 @@ int main(void)
         TEST(restore_by_undoes_only_that_principal),
         TEST(restore_before_everything_names_the_first),
         TEST(restore_seals_what_is_being_written),
+        LOCKED_TEST(restore_refuses_to_hide_what_is_locked),
+        TEST(restore_gives_a_linked_file_back_under_the_name_asked_for),
+        TEST(a_file_in_a_directorys_place_is_told_and_left),
         TEST(status_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
