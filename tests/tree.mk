@@ -28,3 +28,7 @@ check_PROGRAMS += tests/engine/test_random
 tests_engine_test_random_SOURCES = tests/engine/test_random.c tests/engine/rig.c
 tests_engine_test_random_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_random
+check_PROGRAMS += tests/engine/test_threads
+tests_engine_test_threads_SOURCES = tests/engine/test_threads.c tests/engine/rig.c
+tests_engine_test_threads_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_threads

@@ -125,7 +125,6 @@ int draft_begin(struct engine *e, struct inode *i, const struct principal *princ
     if (!d)
         return -ENOMEM;
     d->principal = *principal;
-    d->written = i->record.written;
     int r = draft_fill(e, i, d);
     if (r < 0) {
         draft_free(d);
@@ -134,8 +133,17 @@ int draft_begin(struct engine *e, struct inode *i, const struct principal *princ
     atomic_store(&i->live_size, d->size_bytes);
     atomic_store(&i->live_mtime_ns, 0);
     LOCK_SCOPE(&e->meta);
+    d->written = i->record.written;
     i->draft = d;
     return draft_take_keys(e, i);
+}
+
+uint64_t inode_size(struct engine *e, struct inode *i)
+{
+    if (i->draft)
+        return i->draft->size_bytes;
+    LOCK_SCOPE(&e->meta);
+    return i->record.size_bytes;
 }
 
 void draft_note_change(struct inode *i)

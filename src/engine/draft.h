@@ -53,6 +53,7 @@ int draft_punch(struct engine *e, struct inode *i, uint64_t offset, uint64_t len
 int draft_to_map(struct engine *e, struct inode *i); /* leaves small form; nothing is pending after it */
 int draft_key(struct engine *e, struct inode *i);    /* E8: d->key is there, with numbers left */
 enum frame_compression draft_compression(const struct inode *i);
+uint64_t inode_size(struct engine *e, struct inode *i);  /* as a reader sees it; C held */
 void draft_note_change(struct inode *i); /* size, time and the need to publish follow from what was done to the map */
 int draft_take_keys(struct engine *e, struct inode *i); /* opens keys for deks the map has gained */
 /* The content as it stands now, sealed, in a map of its own (NULL where empty). */

@@ -28,6 +28,8 @@ static void draft_encode(const struct inode *i, const struct record *record, str
 /* The base replaces all rows before. M. */
 static int draft_put_base(struct engine *e, struct inode *i, const struct bytes *body)
 {
+    if (i->orphan) /* its name went meanwhile */
+        return 0;
     int r = txn_begin(e);
     if (r < 0)
         return r;
@@ -108,7 +110,7 @@ static int draft_save_part(struct engine *e, struct inode *i)
     if (r == 0) {
         LOCK_SCOPE(&e->meta);
         struct draft_row row = {.ino = i->ino, .part = d->parts + 1, .body = span_of(body.data, body.len)};
-        r = txn_begin(e);
+        r = i->orphan ? -ESTALE : txn_begin(e);
         if (r == 0)
             r = txn_end(e, e->meta_ops->draft_put(e->m, &row));
     }
@@ -120,12 +122,20 @@ static int draft_save_part(struct engine *e, struct inode *i)
     bytes_done(&packed);
     bytes_done(&body);
     extmap_unref(map);
-    return r;
+    return r == -ESTALE ? 0 : r; /* its name went meanwhile */
+}
+
+static bool is_orphan(struct engine *e, const struct inode *i)
+{
+    LOCK_SCOPE(&e->meta);
+    return i->orphan;
 }
 
 int draft_save(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
+    if (is_orphan(e, i))
+        return 0;
     bool attrs_unsaved = atomic_exchange(&d->attrs_unsaved, false);
     if (!d->small && d->has_base && !d->map_unsaved && !attrs_unsaved && d->parts_bytes < DRAFT_PARTS_BYTES) {
         return d->pending_saved < d->pending_len ? draft_save_part(e, i) : 0;

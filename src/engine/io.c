@@ -88,8 +88,7 @@ static int open_truncate(struct engine_handle *h, struct caller *c)
     struct inode *i = h->inode;
     pthread_rwlock_wrlock(&i->content_lock);
     int r;
-    bool empty = i->draft ? i->draft->size_bytes == 0 : i->record.size_bytes == 0;
-    if (empty) {
+    if (!inode_size(e, i)) {
         r = open_touch(e, c, i);
     } else {
         r = draft_begin(e, i, &h->principal);
@@ -345,7 +344,7 @@ int engine_fsync(struct engine_handle *h, bool data_only)
     int r = 0;
     bool metadata_only;
     pthread_rwlock_wrlock(&i->content_lock);
-    if (i->draft && i->draft->changed && !i->orphan) {
+    if (i->draft && i->draft->changed) {
         r = draft_save(e, i);
         metadata_only = true;
     } else {
@@ -513,7 +512,7 @@ static int copy_shared(struct engine_handle *in, uint64_t in_offset, struct engi
 {
     struct engine *e = in->engine;
     struct inode *from = in->inode, *to = out->inode;
-    uint64_t size = from->draft ? from->draft->size_bytes : from->record.size_bytes;
+    uint64_t size = inode_size(e, from);
     if (in_offset >= size) {
         *length = 0;
         return 0;

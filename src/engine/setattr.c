@@ -13,12 +13,12 @@ static int setattr_size(struct engine *e, struct caller *c, struct inode *i, boo
 {
     if (i->dir)
         return -EISDIR;
-    if (!S_ISREG(i->record.mode))
-        return -EINVAL;
     if (size > UINT64_C(1) << 43)
         return -EFBIG;
     {
         LOCK_SCOPE(&e->meta);
+        if (!S_ISREG(i->record.mode))
+            return -EINVAL;
         int r = engine_may(e, c, "s3:PutObject", i->bucket, span_of(i->key, i->key_len));
         if (r < 0)
             return r;

@@ -493,13 +493,15 @@ int engine_readlink(struct engine *e, struct caller *c, uint64_t ino, char *buf,
     if (r < 0)
         return r;
     struct inode *i;
+    bool link;
     {
         LOCK_SCOPE(&e->meta);
         r = inode_get(e, ino, &i);
+        link = r == 0 && S_ISLNK(i->record.mode);
     }
     if (r < 0)
         return r;
-    if (!S_ISLNK(i->record.mode)) {
+    if (!link) {
         r = -EINVAL;
     } else {
         pthread_rwlock_wrlock(&i->content_lock);

@@ -293,7 +293,7 @@ static int version_newest_publish(void *arg, const struct version_row *row)
     int64_t *ret = arg;
     if (row->publish_ns > *ret)
         *ret = row->publish_ns;
-    return 1;
+    return !(row->flags & VERSION_REPLACED); /* hidden ones stand above with times of their own */
 }
 
 /* Wall clock, at least 1 ns after the key's previous version (retention.md §1.2). */

@@ -126,6 +126,23 @@ static void a_moved_version_keeps_id_and_time(void **state)
     assert_string_equal(before, after);
 }
 
+static void a_moved_version_comes_after_all_that_stands_at_its_target(void **state)
+{
+    struct rig *r = *state;
+    rig_bucket(r, "eee", ENABLED);
+    struct engine_handle *h = rig_handle(r, "eee/tmp", O_RDWR | O_CREAT);
+    rig_put(h, "one", 0);
+    assert_int_equal(rig_flush(r, h), 0);
+    assert_int_equal(engine_fsync(h, false), 0);
+    rig_put(h, "two", 3); /* the first content is kept hidden until this is durable, and moves along */
+    rig_end(r, h);
+    settled(r, "eee/f", "old");
+    assert_int_equal(rig_rename(r, "eee/tmp", "eee/f", 0), 0);
+    assert_history(r, "eee/f", "v:old v:onetwo"); /* which looks at the times as well */
+    rig_purge(r);
+    assert_history(r, "eee/f", "v:old v:onetwo");
+}
+
 static void exchange_of_files(void **state)
 {
     struct rig *r = *state;
@@ -422,6 +439,7 @@ int main(void)
         TEST(refused_renames_change_nothing),
         TEST(numbers_and_attributes_stay),
         TEST(a_moved_version_keeps_id_and_time),
+        TEST(a_moved_version_comes_after_all_that_stands_at_its_target),
         TEST(exchange_of_files),
         TEST(exchange_of_directories),
         TEST(exchange_of_a_file_and_a_directory),
