@@ -33,7 +33,7 @@ def what_was_answered_is_there_after_each_kill(store, b):
             pids.append(run_writer(d, notes[-1], f"{SEED}/{round_number}", n, locks=True))
         time.sleep(when.uniform(0.05, 1.2))
         store.kill()
-        same([0] * WRITERS, [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids], "exits of the writers")
+        ended_well(*pids)
         store.mount()
         for n in range(WRITERS):
             expected = Expected(notes[n], f"{SEED}/{round_number}", n, "kill")

@@ -56,7 +56,7 @@ class PowerCut:
                          "ASAN_OPTIONS": "verify_asan_link_order=0"})
         begun = os.path.getsize(self.log)
         pids = [run_writer(f"{b}/w{n}", self.notes[n], SEED, n, STEPS, record=self.log, locks=True) for n in range(WRITERS)]
-        same([0] * WRITERS, [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids], "exits of the writers")
+        ended_well(*pids)
         store.kill()
         return begun
 

@@ -242,22 +242,15 @@ class Writer:
 
 def run_writer(directory, notes, seed, number, steps=1 << 60, **kwargs):
     """In a child process: works until the mount fails or the steps are done. Returns the pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 0
-    try:
-        w = Writer(directory, notes, seed, number, **kwargs)
-        for _ in range(steps):
-            w.step()
-    except OSError as e:
-        if e.errno not in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT, errno.EBADF):
-            print(f"     writer {number}: {e}", flush=True)
-            status = 1
-    except BaseException as e:
-        print(f"     writer {number}: {type(e).__name__} {e}", flush=True)
-        status = 1
-    os._exit(status)
+    def work():
+        try:
+            w = Writer(directory, notes, seed, number, **kwargs)
+            for _ in range(steps):
+                w.step()
+        except OSError as e:
+            if e.errno not in (errno.ENOTCONN, errno.ECONNABORTED, errno.EIO, errno.ENOENT, errno.EBADF):
+                raise
+    return child(work)
 
 
 class Expected:

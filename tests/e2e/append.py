@@ -13,30 +13,19 @@ from holdfs import *
 
 
 def children(count, function):
-    pids = []
-    for n in range(count):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                function(n)
-                os._exit(0)
-            except BaseException as e:
-                print(f"child {n}: {e}", file=sys.stderr)
-                os._exit(1)
-        pids.append(pid)
-    same([0] * count, [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids], "exits of the children")
+    ended_well(*[child(function, n) for n in range(count)])
 
 
 @case("mount 6")
 def two_processes_append_a_thousand_lines_each(store, b):
     path = f"{b}/log"
 
-    def child(n):
+    def work(n):
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for line in range(1000):
             os.write(fd, b"process %d line %04d %s\n" % (n, line, b"x" * (line % 60)))
         os.close(fd)
-    children(2, child)
+    children(2, work)
     lines = read(path).splitlines()
     same(2000, len(lines), "whole lines")
     for n in range(2):
@@ -49,11 +38,11 @@ def two_processes_append_a_thousand_lines_each(store, b):
 def appending_with_open_and_close_each_time(store, b):
     path = f"{b}/log"
 
-    def child(n):
+    def work(n):
         for line in range(100):
             with open(path, "ab", buffering=0) as f:
                 f.write(b"%d %03d\n" % (n, line))
-    children(3, child)
+    children(3, work)
     same(300, len(set(read(path).splitlines())), "whole lines")
     store.remount()
     same(300, len(set(read(path).splitlines())), "whole lines after a remount")
@@ -79,7 +68,7 @@ def locks_exclude(store, b):
 
 @case("mount 3")
 def o_excl_has_one_winner(store, b):
-    def child(n):
+    def work(n):
         won = 0
         for k in range(50):
             try:
@@ -88,7 +77,7 @@ def o_excl_has_one_winner(store, b):
             except FileExistsError:
                 pass
         write(f"{b}/won-{n}", b"%d" % won)
-    children(4, child)
+    children(4, work)
     same(50, sum(int(read(f"{b}/won-{n}")) for n in range(4)), "winners")
 
 

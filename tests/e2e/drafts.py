@@ -23,18 +23,6 @@ def settled(path, data=b"first"):
     return path
 
 
-def in_child(function):
-    pid = os.fork()
-    if pid == 0:
-        try:
-            function()
-            os._exit(0)
-        except BaseException as e:
-            print(e, file=sys.stderr)
-            os._exit(1)
-    same(0, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), "exit of the child")
-
-
 def rename2(a, b, flags):
     if libc.renameat2(-100, a.encode(), -100, b.encode(), flags) < 0:
         e = ctypes.get_errno()
@@ -141,11 +129,11 @@ def two_processes_together_make_one_version(store, b):
     f = settled(f"{b}/f")
     fd = os.open(f, os.O_RDWR)
 
-    def child():
+    def other():
         own = os.open(f, os.O_RDWR)
         os.pwrite(own, b"child", 100)
         os.close(own)
-    in_child(child)
+    ended_well(child(other))
     os.pwrite(fd, b"parent", 200)
     os.close(fd)
     same("vv", shape(f), "history")

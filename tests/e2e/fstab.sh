@@ -12,8 +12,10 @@ check "the build makes mount.fuse.holdfs" test -x "$helper"
 store_new
 
 # mount(8) looks for its helper in /sbin: a mount namespace of our own has ours there, and an fstab of our own.
+# Copies of other tests' mounts would live on here after their umount: they go first.
 cat >"$T/inside" <<EOT
 set -e
+awk '\$3 ~ /^fuse/ { print \$2 }' /proc/self/mounts | while read -r other; do umount -l "\$other"; done
 mkdir "$T/up" "$T/work" "$T/etc-up" "$T/etc-work"
 ln -s "$HOLDFS" "$T/up/holdfs"
 ln -s "$helper" "$T/up/mount.fuse.holdfs"

@@ -219,23 +219,16 @@ class Worker:
 def eight_processes_at_random_then_a_remount(store, b):
     print(f"     seed {SEED} (HOLDFS_TEST_SEED), {SECONDS:.0f} s")
     os.mkdir(f"{b}/shared")
-    children = []
+    def work(n):
+        worker = Worker(f"{b}/p{n}", f"{b}/shared", n)
+        worker.run(SECONDS)
+        worker.verify_all()
+        with open(f"{store.scratch}/model{n}", "wb") as f:
+            pickle.dump(worker, f)
+
     for n in range(PROCESSES):
         os.mkdir(f"{b}/p{n}")
-        pid = os.fork()
-        if pid == 0:
-            worker = Worker(f"{b}/p{n}", f"{b}/shared", n)
-            try:
-                worker.run(SECONDS)
-                worker.verify_all()
-                with open(f"{store.scratch}/model{n}", "wb") as f:
-                    pickle.dump(worker, f)
-                os._exit(0)
-            except BaseException as e:
-                print(f"     process {n}: {e}", flush=True)
-                os._exit(1)
-        children.append(pid)
-    same([0] * PROCESSES, [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in children], "exits of the processes")
+    ended_well(*[child(work, n) for n in range(PROCESSES)])
     workers = []
     for n in range(PROCESSES):
         with open(f"{store.scratch}/model{n}", "rb") as f:

@@ -250,7 +250,7 @@ class Store:
         check(done.returncode == 0, f"umount: {done.stderr}")
         self.wait()
 
-    def wait(self, seconds=15):
+    def wait(self, seconds=60):
         try:
             status = self.daemon.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -302,9 +302,9 @@ class Store:
             return "".join(f.readlines()[-lines:])
         return ""
 
-    def remove(self):
-        if os.path.ismount(self.mnt) or (self.daemon and self.daemon.poll() is None):
-            subprocess.run(["umount", "-l", self.mnt], capture_output=True)
+    def end_daemon(self):
+        """Whatever its state: nothing is mounted and no daemon runs afterwards."""
+        subprocess.run(["umount", "-l", self.mnt], capture_output=True)
         if self.daemon:
             try:
                 self.daemon.wait(15)
@@ -313,8 +313,32 @@ class Store:
                 self.daemon.wait()
             self.daemon = None
         subprocess.run(["umount", "-l", self.mnt], capture_output=True)
+
+    def remove(self):
+        self.end_daemon()
         if self.own_scratch and not os.environ.get("HOLDFS_TEST_KEEP"):
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+# ---- other processes ----
+
+def child(function, *args):
+    """Runs the function in a process of its own, which ends with it whatever happens; its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        function(*args)
+        status = 0
+    except BaseException as e:
+        print(f"     in a child of the test: {type(e).__name__}: {e}", flush=True)
+    finally:
+        os._exit(status)
+
+
+def ended_well(*pids):
+    same([0] * len(pids), [os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]) for p in pids], "exits of the processes")
 
 
 # ---- running a story ----
@@ -380,10 +404,11 @@ def run_cases(store, fresh_bucket=True, only=None):
             print(f"FAIL {title}\n     {at}: {type(e).__name__}: {e}", flush=True)
             if not isinstance(e, (Broken, OSError)):
                 traceback.print_exc(file=sys.stdout)
-            if store.daemon is None or store.daemon.poll() is not None:
-                print("     the daemon is gone; its log ends:\n" + store.log_tail(), flush=True)
+            if not store.daemon or store.daemon.poll() is not None or not os.path.ismount(store.mnt):
+                ended = store.daemon and within(5, lambda: store.daemon.poll() is not None) and store.daemon.returncode
+                print(f"     the store is not mounted any more; the daemon ended with {ended}; its log ends:\n{store.log_tail()}", flush=True)
                 with contextlib.suppress(Exception):
-                    subprocess.run(["umount", "-l", store.mnt], capture_output=True)
+                    store.end_daemon()
                     store.mount()
     return failed
 

@@ -140,7 +140,7 @@ store_unmount() { # and wait until the daemon has let go of the store
     local pid
     pid=$(daemon_pid)
     umount "$MNT" || die "umount works"
-    [ -z "$pid" ] || within 15 gone "$pid" || die "the daemon ends after umount"
+    [ -z "$pid" ] || within 60 gone "$pid" || die "the daemon ends after umount"
 }
 
 store_remount() {
