@@ -6,7 +6,7 @@ else
 fuzz_main = tests/fuzz/standalone_main.c
 endif
 fuzz_libs = $(FUZZ_ENGINE) libcmd.a libholdfs.a $(FUSE_LIBS) $(HOLDFS_LIBS)
-fuzz_programs = tests/fuzz/fuzz_cmd tests/fuzz/fuzz_extmap tests/fuzz/fuzz_frame tests/fuzz/fuzz_header tests/fuzz/fuzz_page tests/fuzz/fuzz_property tests/fuzz/fuzz_record tests/fuzz/fuzz_timeform
+fuzz_programs = tests/fuzz/fuzz_cmd tests/fuzz/fuzz_extmap tests/fuzz/fuzz_frame tests/fuzz/fuzz_header tests/fuzz/fuzz_page tests/fuzz/fuzz_policy tests/fuzz/fuzz_property tests/fuzz/fuzz_record tests/fuzz/fuzz_timeform
 check_PROGRAMS += $(fuzz_programs)
 tests_fuzz_fuzz_cmd_SOURCES = tests/fuzz/fuzz_cmd.c $(fuzz_main)
 tests_fuzz_fuzz_cmd_LDADD = $(fuzz_libs)
@@ -18,6 +18,8 @@ tests_fuzz_fuzz_header_SOURCES = tests/fuzz/fuzz_header.c $(fuzz_main)
 tests_fuzz_fuzz_header_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_page_SOURCES = tests/fuzz/fuzz_page.c $(fuzz_main)
 tests_fuzz_fuzz_page_LDADD = $(fuzz_libs)
+tests_fuzz_fuzz_policy_SOURCES = tests/fuzz/fuzz_policy.c $(fuzz_main)
+tests_fuzz_fuzz_policy_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_property_SOURCES = tests/fuzz/fuzz_property.c $(fuzz_main)
 tests_fuzz_fuzz_property_LDADD = $(fuzz_libs)
 tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz_record.c $(fuzz_main)

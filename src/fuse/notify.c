@@ -134,7 +134,7 @@ static bool lane_join(struct lane *lane, const struct timespec *until)
 static struct timespec until_in_seconds(time_t seconds)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     now.tv_sec += seconds;
     return now;
 }
