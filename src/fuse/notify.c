@@ -120,7 +120,7 @@ static void lane_stop(struct lane *lane)
 /* False when it still waits for the kernel then. */
 static bool lane_join(struct lane *lane, const struct timespec *until)
 {
-    if (pthread_timedjoin_np(lane->thread, NULL, until) != 0)
+    if (pthread_clockjoin_np(lane->thread, NULL, CLOCK_MONOTONIC, until) != 0)
         return false;
     pthread_mutex_lock(&lane->lock);
     while (lane->waiting) /* those that lane_stop() woke are on their way out */
