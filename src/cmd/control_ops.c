@@ -18,6 +18,7 @@ static const struct operation operation_table[] = {
     {"bucket.delete", 0, operation_bucket_delete},
     {"bucket.rotate-key", 0, operation_bucket_rotate_key},
     {"key.rotate-root", 0, operation_key_rotate_root},
+    {"key.rotate-page", 0, operation_key_rotate_page},
     {"versions", OPERATION_READS, operation_versions},
     {"stat", OPERATION_READS, operation_stat},
     {"du", OPERATION_READS, operation_du},

@@ -288,7 +288,7 @@ const struct command key_remove_slot = {
     .operands = "STORE|MNT N",
     .summary = "let a secret open a store no longer",
     .text = "Removes slot N; the last one cannot be removed. Who copied the store before still opens that "
-            "copy with it.",
+            "copy with it; what comes after rotate-master it does not.",
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 2,

@@ -43,6 +43,7 @@ OPERATION(bucket_set);
 OPERATION(bucket_delete);
 OPERATION(bucket_rotate_key);
 OPERATION(key_rotate_root);
+OPERATION(key_rotate_page);
 OPERATION(versions);
 OPERATION(stat);
 OPERATION(du);

@@ -66,3 +66,8 @@ int operation_key_rotate_root(struct operation_call *call)
 {
     return engine_rotate_root(call->engine, call->caller, &call->result);
 }
+
+int operation_key_rotate_page(struct operation_call *call)
+{
+    return engine_rotate_page(call->engine, call->caller, &call->result);
+}

@@ -46,7 +46,9 @@ static int open_meta(struct engine *e, bool create, uint64_t cache_bytes, struct
         .integrity_arg = e,
     };
     e->meta_ops = meta_find("sqlite");
-    int r = e->meta_ops->open(&config, &e->m, reason);
+    int r = create ? 0 : rotate_pending(e->meta_ops, e->dir, e->keys, e->read_only, reason);
+    if (r == 0)
+        r = e->meta_ops->open(&config, &e->m, reason);
     secret_wipe(page_key, sizeof page_key);
     return r;
 }

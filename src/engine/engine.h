@@ -339,6 +339,11 @@ int engine_compact(struct engine *e, struct caller *c, struct engine_progress pr
 int engine_bucket_rotate_key(struct engine *e, struct caller *c, const char *bucket, bool rewrap, struct engine_progress progress,
                              json_t **ret);
 int engine_rotate_root(struct engine *e, struct caller *c, json_t **ret); /* {"epoch"} */
+int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret); /* {"page_generation"} */
+/* A new M for a store that nothing has open: slots, bucket keys, metadata. config->unlock opens it and is among renewal->secrets.
+ * -ENOTUNIQ without a sentence where a slot has no secret and `drop_others` is not said: *ret_dropped has a bit for each. */
+int engine_rotate_master(const struct engine_config *config, const struct master_renewal *renewal, bool drop_others,
+                         uint8_t ret_recovery[32], unsigned *ret_dropped, struct reason *reason);
 /* A bucket with all versions and locks as a stream to fd, and back from one. */
 int engine_export(struct engine *e, struct caller *c, const char *bucket, bool move, int fd,
                   struct engine_progress progress, json_t **ret);

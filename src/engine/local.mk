@@ -20,6 +20,6 @@ libholdfs_a_SOURCES += \
 	src/engine/pax.h src/engine/pax.c src/engine/export.c src/engine/import.c
 
 libholdfs_a_SOURCES += \
-	src/engine/engine.c src/engine/recover.c src/engine/store.c src/engine/txn.c src/engine/bucket.c src/engine/bucket_delete.c src/engine/lock_search.c src/engine/keyring.c src/engine/epoch.c src/engine/rewrap.c \
+	src/engine/engine.c src/engine/recover.c src/engine/store.c src/engine/txn.c src/engine/bucket.c src/engine/bucket_delete.c src/engine/lock_search.c src/engine/keyring.c src/engine/epoch.c src/engine/rewrap.c src/engine/rotate.c \
 	src/engine/inode.c src/engine/tree.c src/engine/unlink.c src/engine/rename.c src/engine/version.c \
 	src/engine/draft.h src/engine/draft.c src/engine/draft_save.c src/engine/publish.c src/engine/io.c src/engine/setattr.c

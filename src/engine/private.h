@@ -397,6 +397,10 @@ int content_small(struct engine *e, struct bucket *b, struct record *record, con
 /* Content of the inode for reading, referenced (published content; loads it on first use). C held. */
 int inode_content(struct engine *e, struct inode *i, struct content **ret);
 
+/* ---- rotate.c ---- */
+/* Finishes, or takes away, what a change of page key or M left; before the metadata is opened. */
+int rotate_pending(const struct meta_ops *ops, const char *dir, const struct store_keys *keys, bool read_only, struct reason *reason);
+
 /* ---- epoch.c: encryption.md §1.5 ---- */
 int epoch_open(struct engine *e); /* M: what a crash left to be finished */
 int epoch_note_destroyed(struct engine *e); /* M, txn: a key's row goes in it; a new epoch follows soon */

@@ -91,6 +91,23 @@ size_t store_keys_epochs(const struct store_keys *k); /* 1; 2 while an epoch cha
 int store_epoch_begin(const char *dir, const struct store_keys *keys, struct store_keys **ret, struct reason *reason);
 int store_epoch_end(const char *dir, const struct store_keys *keys, struct store_keys **ret, struct reason *reason);
 
+/* ---- page key and M (encryption.md §1.4): the header's part ---- */
+
+/* The next page key generation; from the moment it is written, that is the one. */
+int store_page_next(const char *dir, const struct store_keys *keys, struct store_keys **ret, struct reason *reason);
+
+struct master_renewal {
+    const struct unlock *const *secrets; /* each opens a slot, which stays with it; slots without one are dropped */
+    size_t secret_count;
+    bool recovery; /* a new code in place of the one there was */
+};
+/* A new M, page key generation and epoch for the store, in memory. *ret_dropped: a bit for each slot that has no secret (but a
+ * recovery slot that gets a new code). -EACCES where a secret opens none. */
+int store_master_new(const struct store_keys *keys, const struct master_renewal *renewal, struct store_keys **ret,
+                     uint8_t ret_recovery[32], unsigned *ret_dropped, struct reason *reason);
+/* Writes it: from then on the old M opens nothing. -EAGAIN where the header was changed since `keys` were opened. */
+int store_master_commit(const char *dir, const struct store_keys *keys, const struct store_keys *renewed, struct reason *reason);
+
 /* ---- wraps (encryption.md §1.3) ---- */
 
 struct kek_name {

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct meta;
+struct meta_rekey;
 struct reason;
 
 struct span {
@@ -146,6 +147,18 @@ struct meta_ops {
     int (*check)(struct meta *m, void (*line)(void *arg, const char *text), void *arg); /* integrity_check; for fsck */
     uint64_t (*commit_seq)(struct meta *m);
     uint64_t (*bytes)(struct meta *m); /* size of its files on disk */
+
+    /* The database under another page key, in files of their own in the folder `dir` (empty), then in its place
+     * (encryption.md §1.4). begin copies while the database is in use, without the lock; checkpoints wait for it. finish, under
+     * the lock, copies what changed since: then the folder holds all of it, durable, and the log is empty. Before anything else
+     * is written either adopt() goes on with the copy in place of the old files, or the copy is given up. move() does
+     * adopt's part on files of a store that is not open, also after a crash within it; drop() removes a copy. */
+    int (*rekey_begin)(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_rekey **ret, struct reason *reason);
+    int (*rekey_finish)(struct meta *m, struct meta_rekey *k);
+    int (*rekey_adopt)(struct meta *m, struct meta_rekey *k);
+    void (*rekey_free)(struct meta_rekey *k); /* NULL is accepted */
+    int (*rekey_move)(const char *from, const char *dir);
+    int (*rekey_drop)(const char *from);
 
     int (*tree_get)(struct meta *m, uint32_t bucket, struct span key, struct tree_row *ret);
     int (*tree_put)(struct meta *m, const struct tree_row *row); /* inserts or replaces */

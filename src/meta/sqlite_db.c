@@ -6,6 +6,7 @@
 #include "util/xaes.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -35,6 +36,15 @@ static const char *db_page_get(struct vfs_store *store, uint32_t page, uint8_t *
     if (page_open(&store->codec, page, out, out) < 0)
         return "does not open: it was altered";
     return NULL;
+}
+
+int db_page_read(struct vfs_store *store, uint32_t page, uint8_t *out)
+{
+    int rc;
+    const char *wrong = db_page_get(store, page, out, &rc);
+    if (wrong)
+        vfs_report(store, "page %u of %s %s", page, store->db_path, wrong);
+    return wrong ? -EIO : 0;
 }
 
 /* SQLite reads the file header before it looks at the log. A page 1 torn in a checkpoint is still in the log;

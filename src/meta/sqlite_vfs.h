@@ -143,6 +143,8 @@ int ledger_resize(struct ledger *ledger, uint32_t pages);
 uint32_t ledger_pages(struct ledger *ledger);
 bool ledger_dirty(struct ledger *ledger);
 
+/* A whole page of meta.db in clear; -EIO, told, where its check fails. Nothing may write to meta.db meanwhile. */
+int db_page_read(struct vfs_store *store, uint32_t page, uint8_t *out);
 extern const sqlite3_io_methods db_file_methods;
 
 int wal_file_open(struct vfs_file *file, int *ret_flags);

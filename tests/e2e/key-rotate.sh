@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Keys renewed beneath what is stored: a bucket's key, the root that wraps bucket keys; in use and not.
-# Cases: encryption 3, 47 (of bucket keys), §1.5.
+# Keys renewed beneath what is stored: a bucket's key, the root that wraps bucket keys, the page key, the master key; in use and not.
+# Cases: encryption 3, 9, 47 (of bucket keys), §1.5.
 . "$(dirname "$0")/../lib/holdfs.sh"
 
 store_new
@@ -45,3 +45,43 @@ check "fsck is content" "$HOLDFS" fsck --passphrase-file "$PASS" "$STORE"
 check "scrub too" "$HOLDFS" scrub --passphrase-file "$PASS" "$STORE"
 store_mount
 is "all reads" "second content 2 new" "$(cat "$MNT/bkt/f1" "$MNT/bkt/f2" "$MNT/bkt/new" | xargs)"
+
+# The page key, in use.
+generation() { head -1 "$STORE/store.hdr" | python3 -c 'import json, sys; print(json.load(sys.stdin)["page_gen"])'; }
+all_reads() { echo "$(cat "$MNT/bkt/f1" "$MNT/bkt/f2" "$MNT/bkt/new" | xargs)"; }
+(for n in $(seq 200); do echo "during $n" >"$MNT/bkt/d$n"; done) &
+writer=$!
+is "a new page key" 2 "$("$HOLDFS" key rotate-page --json "$MNT" | member page_generation)"
+is "and another" 3 "$("$HOLDFS" key rotate-page --json "$MNT" | member page_generation)"
+wait $writer
+is "which the header names" 3 "$(generation)"
+is "what was written meanwhile is there" "during 1 during 200" "$(cat "$MNT/bkt/d1" "$MNT/bkt/d200" | xargs)"
+is "nothing is left beside" "" "$(cd "$STORE" && ls -d meta-* 2>/dev/null)"
+daemon_kill
+store_mount
+is "after a kill all reads" "second content 2 new" "$(all_reads)"
+is "what was written meanwhile too" "during 200" "$(cat "$MNT/bkt/d200")"
+refused "a new master key needs a store that is not in use" 'unmount it' key rotate-master --passphrase-file "$PASS" "$MNT"
+store_unmount
+
+# The master key.
+(umask 077 && head -c 64 /dev/urandom >"$T/key" && head -c 64 /dev/urandom >"$T/key2" && head -c 64 /dev/urandom >"$T/key3")
+"$HOLDFS" key add-slot --passphrase-file "$PASS" --new-key-file "$T/key" "$STORE" >/dev/null
+"$HOLDFS" key add-slot --passphrase-file "$PASS" --new-key-file "$T/key2" "$STORE" >/dev/null
+cp -a "$STORE" "$T/copy"
+refused "slots without a secret are not dropped unasked" 'would be dropped.*: 2, 3;' key rotate-master --passphrase-file "$PASS" "$STORE"
+refused "a key file that opens nothing is refused" 'no slot opens' key rotate-master --passphrase-file "$PASS" --keep-key-file "$T/key3" "$STORE"
+out=$("$HOLDFS" key rotate-master --json --passphrase-file "$PASS" --keep-key-file "$T/key" --drop-others "$STORE")
+is "one slot is dropped" '[3]' "$(member dropped <<<"$out")"
+matches "a new recovery code is told" '([0-9A-HJKMNP-TV-Z]{5}-){10}' "$(member recovery_code <<<"$out")"
+check "the kept key file opens" "$HOLDFS" bucket list --key-file "$T/key" "$STORE"
+refused "the dropped one does not" 'no slot opens' bucket list --key-file "$T/key2" "$STORE"
+mkdir "$T/keep-hdr" && cp "$STORE"/store.hdr* "$T/keep-hdr/"
+cp "$T/copy"/store.hdr* "$STORE/"
+refused "with the old header the old master key opens nothing" '.+' bucket list --passphrase-file "$PASS" "$STORE"
+cp "$T/keep-hdr"/store.hdr* "$STORE/"
+store_mount
+is "all reads under the new one" "second content 2 new" "$(all_reads)"
+check "the big one too" cmp "$T/big" "$MNT/bkt/big"
+store_unmount
+check "fsck is content" "$HOLDFS" fsck --passphrase-file "$PASS" "$STORE"

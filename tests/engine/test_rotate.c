@@ -339,6 +339,150 @@ static void a_rewrap_killed_leaves_all_readable(void **state)
     killed_everywhere(*state, work_rewrap);
 }
 
+/* ---- page key and M ---- */
+
+static void page_rotated(struct store *s, json_int_t want)
+{
+    json_t *o = NULL;
+    int r = engine_rotate_page(s->e, &s->c, &o);
+    if (r < 0)
+        fail_msg("rotate-page: %s (%s)", strerror(-r), s->c.reason.text);
+    assert_int_equal(number(o, "page_generation"), want);
+    json_decref(o);
+}
+
+static void a_page_key_is_renewed_in_use(void **state)
+{
+    struct store *s = *state;
+    char name[32];
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof name, "f%03d", i);
+        store_text(s, name, name);
+    }
+    store_write(s, "big", big, BIG);
+    page_rotated(s, 2);
+    store_text(s, "f000", "second");
+    store_text(s, "after", "new");
+    page_rotated(s, 3);
+    store_text(s, "after", "newer");
+    for (int round = 0; round < 2; round++) {
+        reads(s, "f000", "second", 6);
+        reads(s, "f499", "f499", 4);
+        reads(s, "after", "newer", 5);
+        reads(s, "big", big, BIG);
+        no_findings(s);
+        store_reopen(s);
+    }
+}
+
+static void writers_go_on_while_pages_are_copied(void **state)
+{
+    struct store *s = *state;
+    struct engine_handle *h;
+    store_text(s, "f", "0123456789");
+    assert_int_equal(engine_open_file(s->e, &s->c, store_ino(s, "f"), O_RDWR, &h), 0);
+    assert_int_equal(engine_write(h, "A", 1, 0), 1);
+    assert_int_equal(engine_fsync(h, false), 0);
+    page_rotated(s, 2);
+    assert_int_equal(engine_write(h, "B", 1, 9), 1);
+    assert_int_equal(engine_fsync(h, false), 0);
+    assert_true(engine_flush(s->e, &s->c, h) >= 0);
+    engine_release(h);
+    store_reopen(s);
+    reads(s, "f", "A12345678B", 10);
+}
+
+static int work_page(struct engine *e, struct caller *c)
+{
+    json_t *o = NULL;
+    return engine_rotate_page(e, c, &o);
+}
+
+static void a_page_key_renewed_and_killed_leaves_all_readable(void **state)
+{
+    killed_everywhere(*state, work_page);
+}
+
+static int master_rotate(const char *dir, const struct unlock *unlock, struct reason *reason)
+{
+    const struct engine_config config = {.dir = dir, .unlock = unlock, .owner_text = "test", .settle_default_s = -1};
+    const struct unlock *list[] = {unlock};
+    const struct master_renewal renewal = {.secrets = list, .secret_count = 1};
+    uint8_t unused[32];
+    unsigned dropped;
+    return engine_rotate_master(&config, &renewal, false, unused, &dropped, reason);
+}
+
+static void a_new_master_key_opens_all_and_the_old_nothing(void **state)
+{
+    struct store *s = *state;
+    store_text(s, "f", "text");
+    store_write(s, "big", big, BIG);
+    rotated(s, true, "epoch");
+    engine_close(s->e);
+    s->e = NULL;
+    struct unlock unlock = {SLOT_PASSPHRASE, s->secret};
+    struct store_conf conf;
+    struct store_keys *before, *after;
+    struct reason reason = {.text = ""};
+    bool repaired;
+    assert_int_equal(store_conf_read(s->dir, &conf, &reason), 0);
+    assert_int_equal(store_header_open(s->dir, conf.store_id, &unlock, false, &before, &repaired, &reason), 0);
+    if (master_rotate(s->dir, &unlock, &reason) != 0)
+        fail_msg("%s", reason.text);
+    assert_int_equal(store_header_open(s->dir, conf.store_id, &unlock, false, &after, &repaired, &reason), 0);
+    static const char *const purposes[] = {"header", "page/1", "page/2", "audit", "log", "cache"};
+    for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++) {
+        uint8_t a[32], b[32];
+        store_keys_purpose(before, purposes[i], a);
+        store_keys_purpose(after, purposes[i], b);
+        assert_memory_not_equal(a, b, 32);
+    }
+    assert_int_equal(store_keys_page_generation(after), store_keys_page_generation(before) + 1);
+    assert_int_equal(store_keys_epoch(after), store_keys_epoch(before) + 1);
+    store_keys_free(before);
+    store_keys_free(after);
+    store_reopen(s);
+    reads(s, "f", "text", 4);
+    reads(s, "big", big, BIG);
+    store_text(s, "g", "more");
+    no_findings(s);
+}
+
+static void child_master(void *arg)
+{
+    struct store *s = arg;
+    struct unlock unlock = {.kind = SLOT_PASSPHRASE, .secret = secret_copy("a passphrase for tests", 22)};
+    struct reason reason = {.text = ""};
+    killstep_begin();
+    _exit(master_rotate(s->dir, &unlock, &reason) == 0 ? 0 : 1);
+}
+
+/* encryption.md case 9. */
+static void a_master_key_renewed_and_killed_leaves_all_readable(void **state)
+{
+    struct store *s = *state;
+    if (!KILLSTEP_POSSIBLE)
+        skip();
+    store_text(s, "f", "text");
+    store_write(s, "big", big, BIG);
+    int status = -1;
+    unsigned n = 1;
+    for (bool killed = true; killed; n++) {
+        engine_close(s->e);
+        s->e = NULL;
+        killed = killstep_run(n, child_master, s, &status);
+        store_reopen(s);
+        if (!killed && status == KILLSTEP_NO_TRACE)
+            skip();
+        reads(s, "f", "text", 4);
+        reads(s, "big", big, BIG);
+    }
+    assert_int_equal(status, 0);
+    assert_true(n > 40);
+    no_findings(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +492,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_in_use_go_on, setup, teardown),
         cmocka_unit_test_setup_teardown(stopped_it_goes_on_with_the_same_key, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deleted_bucket_begins_an_epoch, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_page_key_is_renewed_in_use, setup, teardown),
+        cmocka_unit_test_setup_teardown(writers_go_on_while_pages_are_copied, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_new_master_key_opens_all_and_the_old_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_page_key_renewed_and_killed_leaves_all_readable, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_master_key_renewed_and_killed_leaves_all_readable, setup, teardown),
         cmocka_unit_test_setup_teardown(a_root_rotated_and_killed_is_finished_at_the_next_open, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rewrap_killed_leaves_all_readable, setup, teardown),
     };
