@@ -375,7 +375,6 @@ int walk_names_next(struct walk_names *w, struct walk_name *ret)
 
 enum {
     RUN_ROWS = 1024, /* looked at in one scan */
-    RUN_SKIPS = 32,  /* rows of a key passed over before it is cheaper to seek behind it */
 };
 
 struct names_run {
@@ -383,8 +382,7 @@ struct names_run {
     struct walk_pick *picks;
     unsigned count, max, rows;
     struct walk_key at;      /* the key whose rows are met */
-    bool inside, any, found; /* there is one; it has a visible row; its version is chosen */
-    unsigned skips;
+    bool inside, found;      /* there is one; its version is chosen */
 };
 
 /* The last key's pick is followed by `next`: can keys lie below it? */
@@ -415,24 +413,19 @@ static int run_row(void *arg, const struct version_row *row)
         }
         walk_key_set(&r->at, row->key);
         r->inside = true;
-        r->any = r->found = false;
-        r->skips = 0;
+        r->found = false;
     }
     r->rows++;
-    if (r->found)
-        return ++r->skips == RUN_SKIPS;
-    bool newest = !r->any;
+    if (r->found) /* an older one stands behind it, so more may: seeking is cheaper */
+        return META_SKIP_KEY;
     if (row->flags & VERSION_REPLACED)
-        return ++r->skips == RUN_SKIPS;
-    r->any = true;
-    if (row->publish_ns > r->w->at_ns)
-        return ++r->skips == RUN_SKIPS;
+        return 0;
     r->found = true;
     if (row->flags & VERSION_MARKER)
         return 0;
     struct walk_pick *pick = &r->picks[r->count];
     walk_key_set(&pick->key, row->key);
-    head_take(row, newest, &pick->head);
+    head_take(row, false, &pick->head); /* a listing does not ask whether it is the latest */
     pick->maybe_dir = true; /* until the next key is met */
     r->count++;
     return 0;
@@ -447,17 +440,11 @@ int walk_names_run(struct walk_names *w, struct walk_pick *picks, unsigned max)
     from = w->peeked ? w->peek : w->from;
     w->peeked = 0;
     struct names_run r = {.w = w, .picks = picks, .max = max};
-    int q = w->e->meta_ops->version_scan_heads(w->e->m, w->bucket, walk_span(&from), inclusive, run_row, &r);
+    int q = w->e->meta_ops->version_scan_heads(w->e->m, w->bucket, walk_span(&from), inclusive, w->at_ns, run_row,
+                                              &r);
     if (q < 0)
         return q;
-    if (!w->peeked && r.inside && !r.found && r.skips == RUN_SKIPS) {
-        /* its versions are all newer, so far: the ordinary way looks for one by halves */
-        w->from = r.at;
-        w->inclusive = true;
-    } else if (!w->peeked && r.skips == RUN_SKIPS) {
-        w->from = r.at;
-        w->inclusive = false;
-    } else if (!w->peeked) { /* the bucket ends here */
+    if (!w->peeked) { /* the bucket ends here */
         w->peeked = 2;
         run_follow(&r, span_of(NULL, 0));
     } else if (r.inside) {

@@ -108,6 +108,7 @@ struct unsettled_row {
 
 /* Row callbacks return 0 to go on, 1 to stop (the scan then returns 0), or a negative errno (the scan returns it).
  * They must not call back into the same meta; collect, then act. */
+enum { META_SKIP_KEY = 2 };
 typedef int meta_tree_fn(void *arg, const struct tree_row *row);
 typedef int meta_version_fn(void *arg, const struct version_row *row);
 typedef int meta_bucket_fn(void *arg, const struct bucket_row *row);
@@ -186,9 +187,10 @@ struct meta_ops {
     /* Versions of all keys with key >= from (> when !inclusive), keys ascending, within a key newest first. */
     int (*version_scan_keys)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_version_fn *fn,
                              void *arg);
-    /* The same rows, far cheaper, with bucket, key, seq, publish_ns, flags and ino alone: for listings. */
-    int (*version_scan_heads)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_version_fn *fn,
-                              void *arg);
+    /* The same rows, far cheaper, with bucket, key, seq, publish_ns, flags and ino alone, those published by
+     * until_ns: for listings of the past. fn may also return META_SKIP_KEY: on with the next key. */
+    int (*version_scan_heads)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, int64_t until_ns,
+                              meta_version_fn *fn, void *arg);
     /* The next key >= from (> when !inclusive) that has any version: copied into buf (4096 bytes). */
     int (*version_next_key)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
                             size_t *ret_len);

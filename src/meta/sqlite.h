@@ -149,7 +149,7 @@ int sqlite_version_scan_up(struct meta *m, uint32_t bucket, struct span key, uin
 int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
                              meta_version_fn *fn, void *arg);
 int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
-                              meta_version_fn *fn, void *arg);
+                              int64_t until_ns, meta_version_fn *fn, void *arg);
 int sqlite_version_next_key(struct meta *m, uint32_t bucket, struct span from, bool inclusive, uint8_t *buf,
                             size_t *ret_len);
 int sqlite_version_scan_since(struct meta *m, uint64_t after_seq, meta_version_fn *fn, void *arg);

@@ -27,6 +27,8 @@ static const char *const sqlite_migrations[] = {
     " lock_until_ms INTEGER NOT NULL, lock_hold_s INTEGER NOT NULL, legal_hold INTEGER NOT NULL, body BLOB "
     "NOT NULL,"
     " data BLOB NOT NULL, PRIMARY KEY (bucket, key, seq DESC)) WITHOUT ROWID;"
+    /* What a listing of the past reads: a tenth of the pages (doc/decisions/listing-the-past.md). */
+    "CREATE INDEX version_head ON version (bucket, key, seq DESC, publish_ns, flags, ino);"
     "CREATE TABLE bucket (bucket INTEGER PRIMARY KEY, name BLOB NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE kek (id BLOB NOT NULL, version INTEGER NOT NULL, kind INTEGER NOT NULL, epoch INTEGER NOT "
     "NULL,"
@@ -81,9 +83,11 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
     [STATEMENT_VERSION_SCAN_KEYS_AFTER] =
         "SELECT " VERSION_COLUMNS " FROM version WHERE bucket = ?1 AND key > ?2 ORDER BY key, seq DESC",
     [STATEMENT_VERSION_SCAN_HEADS] =
-        "SELECT " VERSION_HEAD_COLUMNS " FROM version WHERE bucket = ?1 AND key >= ?2 ORDER BY key, seq DESC",
+        "SELECT " VERSION_HEAD_COLUMNS " FROM version INDEXED BY version_head"
+        " WHERE bucket = ?1 AND key >= ?2 AND publish_ns <= ?3 ORDER BY key, seq DESC",
     [STATEMENT_VERSION_SCAN_HEADS_AFTER] =
-        "SELECT " VERSION_HEAD_COLUMNS " FROM version WHERE bucket = ?1 AND key > ?2 ORDER BY key, seq DESC",
+        "SELECT " VERSION_HEAD_COLUMNS " FROM version INDEXED BY version_head"
+        " WHERE bucket = ?1 AND key > ?2 AND publish_ns <= ?3 ORDER BY key, seq DESC",
     [STATEMENT_VERSION_NEXT_KEY] =
         "SELECT key FROM version WHERE bucket = ?1 AND key >= ?2 ORDER BY key LIMIT 1",
     [STATEMENT_VERSION_NEXT_KEY_AFTER] =

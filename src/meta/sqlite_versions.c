@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Row functions of the SQLite engine for versions, the table ordered by (bucket, key, seq descending). */
 #include "meta/sqlite.h"
+#include "util/limits.h"
 
 #include <errno.h>
 #include <string.h>
@@ -121,11 +122,9 @@ int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, 
     return version_rows(m, st, fn, arg);
 }
 
-int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from, bool inclusive,
-                              meta_version_fn *fn, void *arg)
+static int version_heads(struct meta *m, sqlite3_stmt *st, uint32_t bucket, meta_version_fn *fn, void *arg,
+                         uint8_t *skip, size_t *ret_len)
 {
-    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_SCAN_HEADS : STATEMENT_VERSION_SCAN_HEADS_AFTER);
-    bind_version_key(st, bucket, from);
     struct version_row row = {.bucket = bucket};
     int r;
     while ((r = sqlite_step(m, st)) > 0) {
@@ -135,9 +134,31 @@ int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from,
         row.flags = (uint32_t)sqlite3_column_int(st, 3);
         row.ino = sqlite_column_u64(st, 4);
         r = fn(arg, &row);
+        if (r == META_SKIP_KEY && row.key.len <= LIMIT_KEY_BYTES) {
+            memcpy(skip, row.key.p, row.key.len);
+            *ret_len = row.key.len;
+            return r;
+        }
         if (r != 0)
             return r < 0 ? r : 0;
     }
+    return r;
+}
+
+int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from, bool inclusive, int64_t until_ns,
+                              meta_version_fn *fn, void *arg)
+{
+    uint8_t skip[LIMIT_KEY_BYTES];
+    size_t len;
+    int r;
+    do {
+        STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_SCAN_HEADS : STATEMENT_VERSION_SCAN_HEADS_AFTER);
+        bind_version_key(st, bucket, from);
+        sqlite3_bind_int64(st, 3, until_ns);
+        r = version_heads(m, st, bucket, fn, arg, skip, &len);
+        from = span_of(skip, len);
+        inclusive = false;
+    } while (r == META_SKIP_KEY);
     return r;
 }
 

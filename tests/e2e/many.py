@@ -97,7 +97,7 @@ def many_versions_of_one_file(store, b):
     check(opened < 0.01 and listing < 2 and one < 0.1 and travelled < 0.1, "open, stat and list stay fast")
 
 
-@case("retention 86", falls_short="measured at 3 to 4 times with 1,000 names, 11 times with 10,000; the cause is not yet found")
+@case("retention 86")
 def a_listing_of_the_past_takes_at_most_twice_the_live_time(store, b):
     count = min(FILES, 1000)
     for round_number in range(10):

@@ -190,7 +190,7 @@ static void versions_of_a_key_come_newest_first(void **state)
     assert_int_equal(s.ops->version_scan_keys(s.meta, 1, text_span("a"), false, see_version, &after), 0);
     assert_string_equal(after.text, "a/x:3,b:5,c:6,");
     struct seen heads = {.count = 0};
-    assert_int_equal(s.ops->version_scan_heads(s.meta, 1, text_span("a"), false, see_version, &heads), 0);
+    assert_int_equal(s.ops->version_scan_heads(s.meta, 1, text_span("a"), false, INT64_MAX, see_version, &heads), 0);
     assert_string_equal(heads.text, after.text);
     assert_int_equal(s.ops->version_scan(s.meta, 1, text_span("a"), 9, fail_version, NULL), -EINTR);
     metastore_remove(&s);
