@@ -106,29 +106,35 @@ static int target_set(struct target *t, const char *store, const char *mount, co
 
 /* 1 when `path` lies in a holdfs mount. The mount with the longest point holds a path; of equals the one
  * mounted last. */
-static int target_in_mount(const char *path, struct target *ret)
+int target_in_mounts(FILE *mountinfo, const char *path, struct target *ret)
 {
     CLEANUP_FREE char *line = NULL;
     size_t cap = 0;
     ssize_t longest = -1;
     int found = 0;
-    FILE *f = fopen("/proc/self/mountinfo", "re");
-    if (!f)
-        return -errno;
-    while (getline(&line, &cap, f) > 0) {
+    while (getline(&line, &cap, mountinfo) > 0) {
         struct mount_line m = {0};
         if (!mount_line_parse(line, &m))
             continue;
         ssize_t n = path_below(path, m.point);
-        if (n < longest)
+        if (n < 0 || n < longest) /* a chroot may have no mount at all above the path */
             continue;
         longest = n;
         found = !strcmp(m.type, "fuse.holdfs");
         if (found && target_set(ret, m.source, m.point, m.root, path + n) < 0)
             found = -ENAMETOOLONG;
     }
-    fclose(f);
     return found;
+}
+
+static int target_in_mount(const char *path, struct target *ret)
+{
+    FILE *f = fopen("/proc/self/mountinfo", "re");
+    if (!f)
+        return -errno;
+    int r = target_in_mounts(f, path, ret);
+    fclose(f);
+    return r;
 }
 
 /* 1 when a directory at or above `path` is a store. */

@@ -4,6 +4,7 @@
 #ifndef HOLDFS_CMD_TARGET_H
 #define HOLDFS_CMD_TARGET_H
 
+#include <stdio.h>
 #include "util/reason.h"
 
 #include <limits.h>
@@ -19,6 +20,8 @@ struct target {
 /* -ENOENT: neither a mount nor a store. PATH itself need not exist, and is not followed when it is a symbolic
  * link. */
 int target_find(const char *path, struct target *ret, struct reason *reason);
+/* The part that reads the lines of proc_pid_mountinfo(5): 1 when `path` (absolute) lies in a holdfs mount, 0 when not. */
+int target_in_mounts(FILE *mountinfo, const char *path, struct target *ret);
 
 /* Calls fn for each holdfs mount of this machine, until it returns non-zero; returns that. */
 int target_each_mount(int (*fn)(void *arg, const char *mount, const char *store), void *arg);

@@ -179,7 +179,8 @@ struct engine {
     struct engine_watcher watcher_store;
 
     pthread_t worker;            /* settling, clock, durable point, checkpoints, compaction */
-    bool worker_running, worker_stop; /* under worker_lock */
+    bool worker_running; /* under worker_lock */
+    atomic_bool worker_stop; /* set under worker_lock; read anywhere */
     pthread_mutex_t worker_lock;
     pthread_cond_t worker_wake;
 

@@ -408,22 +408,42 @@ static void settle_first(struct engine *e, uint64_t seq, int64_t now, uint64_t *
     settle_queue_due(e->settle->queue, entry, now + RETRY_S * (int64_t)NS_PER_S);
 }
 
+/* The first of what is due, or NULL. M */
+static struct settle_entry *settle_next(struct engine *e, int64_t now)
+{
+    struct settle_entry *entry = settle_queue_first(e->settle->queue);
+    return entry && entry->due_ns <= now ? entry : NULL;
+}
+
+/* Up to BATCH entries in one transaction: settling what was left alone costs a commit a batch, not one a version. *ret_seq: the last
+ * one looked at. A failure undoes them all. M */
+static int settle_together(struct engine *e, int64_t now, uint64_t *ret_seal, uint64_t *ret_seq)
+{
+    int r = txn_begin(e);
+    if (r < 0)
+        return r;
+    struct settle_entry *entry;
+    for (int n = 0; r == 0 && n < BATCH && !*ret_seal && !e->settle->wants_sync && (entry = settle_next(e, now)); n++) {
+        *ret_seq = entry->seq;
+        r = settle_one(e, entry, now, ret_seal);
+    }
+    return txn_end(e, r);
+}
+
 /* True when more is due. *ret_seal: an inode to seal first; *ret_seq: its version. */
 static bool settle_batch(struct engine *e, int64_t now, uint64_t *ret_seal, uint64_t *ret_seq)
 {
     LOCK_SCOPE(&e->meta);
-    for (int n = 0; n < BATCH; n++) {
-        struct settle_entry *entry = settle_queue_first(e->settle->queue);
-        if (!entry || entry->due_ns > now)
-            return false;
-        *ret_seq = entry->seq;
-        settle_first(e, entry->seq, now, ret_seal);
-        if (*ret_seal)
-            return true;
-        if (e->settle->wants_sync)
-            return false;
+    if (settle_next(e, now) && settle_together(e, now, ret_seal, ret_seq) < 0) {
+        /* One of them cannot be settled now: each by itself, so that it holds up no other. */
+        *ret_seal = 0;
+        struct settle_entry *entry;
+        for (int n = 0; n < BATCH && !*ret_seal && !e->settle->wants_sync && (entry = settle_next(e, now)); n++) {
+            *ret_seq = entry->seq;
+            settle_first(e, entry->seq, now, ret_seal);
+        }
     }
-    return true;
+    return *ret_seal || (!e->settle->wants_sync && settle_next(e, now));
 }
 
 /* Its time is up with a handle open: what was written so far is the version, later writes make a newer one. */
@@ -445,7 +465,7 @@ static void settle_seal(struct engine *e, uint64_t ino, uint64_t seq)
 static void settle_due(struct engine *e)
 {
     int64_t now = clock_mono_ns();
-    for (int n = 0; n < BATCHES_MAX; n++) {
+    for (int n = 0; n < BATCHES_MAX && !atomic_load(&e->worker_stop); n++) { /* the end of the daemon waits for no backlog */
         uint64_t seal = 0, seq = 0;
         bool more = settle_batch(e, now, &seal, &seq);
         if (seal)

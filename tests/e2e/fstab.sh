@@ -5,6 +5,8 @@
 . "$(dirname "$0")/../lib/holdfs.sh"
 need_root "mount -t is root's"
 need unshare mount umount fusermount3
+unshare -m --propagation private true 2>/dev/null ||
+    skip "no private mount namespace can be made here: in a chroot, bind-mount its directory onto itself before entering it"
 
 helper=$(dirname "$HOLDFS")/mount.fuse.holdfs
 [ -x "$helper" ] || helper=$(realpath "$TESTS_DIR/../mount.fuse.holdfs" 2>/dev/null || echo "$helper")

@@ -89,12 +89,38 @@ static void too_long_is_refused(void **state)
     assert_int_equal(target_find(path, &t, &reason), -ENAMETOOLONG);
 }
 
+static int in_mounts(const char *lines, const char *path, struct target *t)
+{
+    FILE *f = fmemopen((char *)(uintptr_t)lines, strlen(lines), "r");
+    assert_non_null(f);
+    int r = target_in_mounts(f, path, t);
+    fclose(f);
+    return r;
+}
+
+static void a_mount_is_found_only_by_paths_below_it(void **state)
+{
+    (void)state;
+    static const char with_root[] = "22 1 8:1 / / rw - ext4 /dev/vda rw\n"
+                                    "40 22 0:50 / /mnt/hold rw - fuse.holdfs /srv/store rw\n";
+    struct target t;
+    assert_int_equal(in_mounts(with_root, "/mnt/hold/b/k", &t), 1);
+    assert_string_equal(t.store, "/srv/store");
+    assert_string_equal(t.path, "b/k");
+    assert_int_equal(in_mounts(with_root, "/mnt/holder", &t), 0);
+    assert_int_equal(in_mounts(with_root, "/srv/store/b", &t), 0);
+    /* In a chroot the root directory may be no mount: then no line holds the path. */
+    assert_int_equal(in_mounts(strchr(with_root, '\n') + 1, "/srv/other/b", &t), 0);
+    assert_int_equal(in_mounts(strchr(with_root, '\n') + 1, "/mnt/hold", &t), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_spelling_finds_store_and_key),
         cmocka_unit_test(elsewhere_is_refused_in_words),
         cmocka_unit_test(too_long_is_refused),
+        cmocka_unit_test(a_mount_is_found_only_by_paths_below_it),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
