@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     struct unlock unlock;
     int r = unlock_from_file(SLOT_PASSPHRASE, argv[2], &unlock, &reason);
     struct engine *e = NULL;
-    struct engine_config config = {.dir = argv[1], .unlock = &unlock, .owner_text = "fill_store", .settle_default_s = -1};
+    struct engine_config config = {.dir = argv[1], .unlock = &unlock, .owner_text = "fill_store", .settle_default_s = 1};
     if (r == 0) {
         r = engine_open(&config, &e, &reason);
         secret_free(unlock.secret);
