@@ -221,6 +221,10 @@ struct auth_verdict {
 /* 0, or -EACCES with the sentence of auth.md §4.4. ret may be NULL. */
 int auth_judge(const struct auth_request *request, struct auth_verdict *ret, struct reason *reason);
 
+/* May the caller do anything to that key, or with `below` to any that begins with it (no key: to the bucket itself)? For walking a
+ * tree: `action` NULL, any action on an object (a bucket); what is then done is judged by itself. */
+bool auth_reaches(const struct auth_request *request, bool below, const char *action);
+
 /* The sentence alone, with another end ("because ..."); -EACCES. For what is refused by a switch and not by a statement. */
 int auth_refuse(const struct auth_request *request, const char *because, struct reason *reason);
 

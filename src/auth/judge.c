@@ -194,7 +194,7 @@ static bool point_side_allows(struct judge *j, struct auth_verdict *v)
     return identity && allow_by(v, AUTH_BY_POLICY, identity, at);
 }
 
-static bool shut_out_as_public(const struct auth_request *q)
+bool judge_shut_out(const struct auth_request *q)
 {
     if (q->principal->kind == PRINCIPAL_SERVICE)
         return false;
@@ -207,7 +207,7 @@ static struct auth_verdict judge(struct judge *j)
     struct auth_verdict v = {.outcome = AUTH_DENIED_IMPLICIT, .cause = AUTH_BY_NOTHING};
     if (j->q->disabled)
         v.cause = AUTH_BY_DISABLED;
-    else if (shut_out_as_public(j->q))
+    else if (judge_shut_out(j->q))
         v.cause = AUTH_BY_PUBLIC_BLOCK;
     else if (!deny_explicitly(j, &v) && !(resource_side_allows(j, &v) && point_side_allows(j, &v)))
         v = (struct auth_verdict){.outcome = AUTH_DENIED_IMPLICIT, .cause = AUTH_BY_NOTHING};

@@ -124,14 +124,18 @@ struct walk {
     const struct policy *policy;
 };
 
+bool variable_text(const struct variable *v, struct judge *j, const char **ret_text, size_t *ret_len)
+{
+    if (judge_value(j, v->key, v->tag, 0, ret_text, ret_len))
+        return true;
+    *ret_text = v->fallback;
+    *ret_len = v->fallback_len;
+    return v->fallback;
+}
+
 static bool variable_value(const struct walk *w, size_t token, const char **text, size_t *len)
 {
-    const struct variable *v = &w->policy->variable[w->p->tokens[token] - TOKEN_VARIABLE];
-    if (judge_value(w->j, v->key, v->tag, 0, text, len))
-        return true;
-    *text = v->fallback;
-    *len = v->fallback_len;
-    return v->fallback;
+    return variable_text(&w->policy->variable[w->p->tokens[token] - TOKEN_VARIABLE], w->j, text, len);
 }
 
 static bool variables_have_values(const struct walk *w)

@@ -64,6 +64,7 @@ int arn_pattern_compile(struct policy_build *b, const char *text, size_t len, st
 bool pattern_matches(const struct pattern *p, struct judge *j, const struct policy *policy, const char *text, size_t len,
                      bool fold);
 bool arn_pattern_matches(const struct arn_pattern *p, struct judge *j, const struct policy *policy, const struct arn *arn);
+bool variable_text(const struct variable *v, struct judge *j, const char **ret_text, size_t *ret_len); /* false: none */
 bool arn_split(const char *text, size_t len, struct arn *ret); /* false: no ARN */
 /* Can it match some text that begins so? With `exact`: that text itself? Variables may be anything. */
 bool pattern_may_match(const struct pattern *p, const char *text, size_t len, bool exact);
@@ -230,6 +231,7 @@ struct judge {
 
 /* context.c: the nth value of a key, from the request's values or from what the request says itself. */
 bool judge_value(struct judge *j, enum auth_key key, const char *tag, size_t nth, const char **ret_text, size_t *ret_len);
+bool judge_shut_out(const struct auth_request *q); /* judge.c: RestrictPublicBuckets holds against the caller */
 bool auth_key_many(enum auth_key key); /* it may have several values */
 /* The same as auth_key_find() for a policy of that kind: -EINVAL also where the key belongs to another service. */
 int key_find_in(const char *name, enum policy_kind kind, enum auth_key *ret, const char **ret_tag);

@@ -4,6 +4,7 @@
  * A key shows the version of highest sequence published by then, unless that is a marker. A directory shows
  * with a visible child, or if mkdir'ed by then and still there. Nothing here changes anything. */
 #include "engine/walk.h"
+#include "util/limits.h"
 
 #include <assert.h>
 #include <sys/stat.h>
@@ -19,15 +20,29 @@ static int64_t instant_ns(struct instant at)
     return ns == INT64_MAX ? ns - 1 : ns;
 }
 
+/* The place's bucket, when the caller may list the versions below it. M */
 static int at_bucket(struct engine *e, struct caller *c, const struct engine_place *dir, struct bucket **ret)
 {
-    struct bucket *b = bucket_by_number(e, dir->bucket);
-    if (!b)
+    *ret = bucket_by_number(e, dir->bucket);
+    if (!*ret)
         return reason_fail(&c->reason, ENOENT, "there is no such bucket any more");
-    int r = engine_may(e, c, "s3:ListBucketVersions", b, span_of(NULL, 0));
-    if (r == 0)
-        *ret = b;
-    return r;
+    return may_list(e, c, "s3:ListBucketVersions", *ret, dir->key);
+}
+
+/* The same, when the caller may know of one name in it. M */
+static int at_bucket_name(struct engine *e, struct caller *c, const struct engine_place *dir, const char *name, size_t len,
+                          struct bucket **ret)
+{
+    uint8_t buf[LIMIT_KEY_BYTES + 257];
+    size_t key_len = dir->key.len;
+    memcpy(buf, dir->key.p, key_len);
+    if (key_len)
+        buf[key_len++] = '/';
+    memcpy(buf + key_len, name, len);
+    *ret = bucket_by_number(e, dir->bucket);
+    if (!*ret)
+        return reason_fail(&c->reason, ENOENT, "there is no such bucket any more");
+    return may_see_versions(e, c, *ret, span_of(buf, key_len + len));
 }
 
 /* ---- entries ---- */
@@ -119,7 +134,7 @@ int engine_at_lookup(struct engine *e, struct caller *c, const struct engine_pla
     struct at_held h = {.len = len};
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
-    int r = at_bucket(e, c, dir, &b);
+    int r = at_bucket_name(e, c, dir, name, len, &b);
     if (r < 0)
         return r;
     struct walk_name n;
@@ -381,12 +396,11 @@ int engine_at_buckets(struct engine *e, struct caller *c, struct instant at,
     LOCK_SCOPE(&e->meta);
     for (size_t i = 0; i < e->bucket_count; i++) {
         const struct bucket *b = e->buckets[i];
-        if (b->created_ns > at_ns || engine_may(e, c, "s3:ListBucketVersions", b, span_of(NULL, 0)) < 0)
+        if (b->created_ns > at_ns || !engine_could(e, c, "s3:ListBucketVersions", b, span_of(NULL, 0), NULL))
             continue;
         if (fn(arg, b->number, b->name, strlen(b->name)))
             return 1;
     }
-    reason_clear(&c->reason);
     return 0;
 }
 

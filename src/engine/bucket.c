@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Buckets: their rows, names, making and removing. A bucket's settings are set by property.c and saved here. */
-#include "engine/private.h"
+#include "engine/iam.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -157,6 +157,7 @@ static void bucket_free(struct bucket *b)
     if (!b)
         return;
     attrs_done(&b->tags);
+    policy_unref(b->policy);
     free(b);
 }
 
@@ -237,6 +238,8 @@ static int bucket_write_new(struct engine *e, struct caller *c, struct bucket *b
     if (r == 0)
         r = bucket_save(e, b);
     if (r == 0)
+        r = bucket_block_set(e, b, BLOCK_ALL); /* auth.md §4.8: of new buckets, from either front */
+    if (r == 0)
         r = e->meta_ops->tree_put(
             e->m, &(struct tree_row){.bucket = b->number, .key = span_of("", 0), .ino = b->root_ino, .kind = TREE_DIR});
     struct record record = {.mode = S_IFDIR | (mode & 07777), .uid = c->uid, .gid = c->gid, .generation = 1};
@@ -248,20 +251,34 @@ static int bucket_write_new(struct engine *e, struct caller *c, struct bucket *b
     return r;
 }
 
+/* CreateBucket, and what its settings need (auth.md §4.6). */
+static int bucket_may_create(struct engine *e, struct caller *c, const char *name, const struct bucket_options *options)
+{
+    struct may m = {.bucket = name, .own = true};
+    int r = engine_may_with(e, c, "s3:CreateBucket", NULL, span_of(NULL, 0), &m);
+    if (r == 0 && options->object_lock)
+        r = engine_may_with(e, c, "s3:PutBucketObjectLockConfiguration", NULL, span_of(NULL, 0), &m);
+    if (r == 0 && options->object_lock)
+        r = engine_may_with(e, c, "s3:PutBucketVersioning", NULL, span_of(NULL, 0), &m);
+    return r;
+}
+
 int bucket_create(struct engine *e, struct caller *c, const char *name, size_t len, uint32_t mode,
                   const struct bucket_options *options, struct bucket **ret)
 {
     if (!bucket_name_valid(name, len, &c->reason))
         return -EINVAL;
-    if (bucket_by_name(e, name, len))
-        return reason_fail_s3(&c->reason, EEXIST, "BucketAlreadyExists", "bucket '%.*s' exists", (int)len, name);
-    int r = engine_may(e, c, "s3:CreateBucket", NULL, span_of(name, len));
-    if (r < 0)
-        return r;
     struct bucket *b = calloc(1, sizeof *b);
     if (!b)
         return -ENOMEM;
     memcpy(b->name, name, len);
+    int r = bucket_may_create(e, c, b->name, options);
+    if (r == 0 && bucket_by_name(e, name, len))
+        r = reason_fail_s3(&c->reason, EEXIST, "BucketAlreadyExists", "bucket '%s' exists", b->name);
+    if (r < 0) {
+        free(b);
+        return r;
+    }
     uuid_random(b->uuid);
     b->root_ino = e->next_ino++;
     b->created_ns = clock_wall_ns();
@@ -279,6 +296,9 @@ int bucket_create(struct engine *e, struct caller *c, const char *name, size_t l
         bucket_free(b);
         return r;
     }
+    struct bytes names = {0}; /* nobody knows a name in it yet */
+    iam_by_key_refresh(e, &names);
+    bytes_done(&names);
     *ret = b;
     return 0;
 }
@@ -352,6 +372,8 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b)
         r = keyring_bucket_destroy(e, b, UINT32_MAX, &(unsigned){0});
     if (r == 0)
         r = epoch_note_destroyed(e);
+    if (r == 0)
+        r = iam_bucket_drop(e, b);
     if (r == 0)
         r = e->meta_ops->bucket_del(e->m, b->number);
     r = txn_end(e, r);

@@ -4,6 +4,7 @@
  * Opening: conf, owner lock, header (keys), metadata, segments, buckets, clock, settling, recovery, worker. Closing undoes it in
  * reverse; every part's close accepts that it was never opened. */
 #include "engine/draft.h"
+#include "engine/iam.h"
 #include "util/limits.h"
 
 #include <assert.h>
@@ -249,7 +250,7 @@ static struct engine *engine_alloc(const char *dir, const struct store_conf *con
     return e;
 }
 
-static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, struct reason *reason)
+static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, const char *uid_map, struct reason *reason)
 {
     int r = open_meta(e, create, cache_bytes, reason);
     if (r == 0)
@@ -267,6 +268,8 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, struc
         r = counters_open(e);
     if (r == 0)
         r = buckets_load(e);
+    if (r == 0)
+        r = iam_open(e, uid_map, reason);
     if (r == 0)
         r = errors_open(e);
     if (r == 0)
@@ -292,7 +295,7 @@ int engine_open_with(const char *dir, const struct store_conf *conf, struct stor
     e->keys = keys;
     int r = store_lock(dir, false, "holdfs init", &e->lock_fd, reason);
     if (r == 0)
-        r = open_parts(e, true, 0, reason);
+        r = open_parts(e, true, 0, NULL, reason);
     if (r < 0) {
         engine_close(e);
         return r;
@@ -325,7 +328,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
     if (r == 0 && repaired)
         log_warning("one of the two store headers of '%s' was damaged; it was rewritten from the other", config->dir);
     if (r == 0)
-        r = open_parts(e, false, config->cache_bytes, reason);
+        r = open_parts(e, false, config->cache_bytes, config->uid_map, reason);
     if (r == 0)
         r = tsa_start(e);
     if (r == 0)
@@ -397,6 +400,7 @@ void engine_close(struct engine *e)
     pthread_mutex_lock(&e->meta);
     settle_close(e);
     inodes_unload(e);
+    iam_close(e);
     buckets_unload(e);
     tsa_close(e);
     compliance_close(e);

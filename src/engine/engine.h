@@ -38,6 +38,7 @@
 #include <sys/types.h>
 
 struct engine;
+struct secret;
 
 /* Who asks, for one operation. A front makes it on its stack. */
 struct caller {
@@ -48,6 +49,10 @@ struct caller {
     struct principal principal; /* engine_caller_init fills it */
     struct reason reason;       /* out: why it was refused */
     const char *denied_action;  /* out: the S3 action that was not allowed, a constant; NULL: none */
+    char denial[1024];          /* out: lines on the resource, policy and statement of that, for last-error */
+    /* What a request says of itself (auth.md §4.3) beyond what the engine sees: headers, address. Borrowed; NULL on a mount. */
+    const struct auth_value *values;
+    size_t value_count;
 };
 void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32_t gid, int32_t pid, const char *front);
 
@@ -77,6 +82,7 @@ struct engine_config {
     int64_t settle_default_s;   /* for new buckets; -1: the store's */
     bool sync_close;            /* close(2) survives power loss too */
     uint64_t cache_bytes;       /* metadata page cache; 0: default */
+    const char *uid_map;        /* "UID:WHO[/UID:WHO...]" before the store's own uids (auth.md §1); NULL: none */
 };
 /* -EBUSY: open elsewhere (names pid, host, mount). -EPROTO: newer format. -EACCES: no slot opens with this key. */
 int engine_open(const struct engine_config *config, struct engine **ret, struct reason *reason);
@@ -127,6 +133,7 @@ struct engine_attr {
 
 int engine_lookup(struct engine *e, struct caller *c, uint64_t dir, const char *name, size_t name_len,
                   struct engine_attr *ret);
+/* c NULL: of a handle, which was judged when it was opened. */
 int engine_getattr(struct engine *e, struct caller *c, uint64_t ino, struct engine_attr *ret);
 /* Parent of a directory (".."), for export. The root's parent is the root. */
 int engine_parent(struct engine *e, struct caller *c, uint64_t ino, uint64_t *ret);
@@ -146,6 +153,9 @@ struct engine_entry {
 };
 /* 0 go on, 1 stop. Called with the meta lock held: copy and return. */
 typedef int engine_entry_fn(void *arg, const struct engine_entry *entry);
+/* May the caller list the directory (s3:ListBucket)? Judged once, by who opens it; engine_readdir() shows of the mount's root what the
+ * caller may see and judges nothing else. */
+int engine_opendir(struct engine *e, struct caller *c, uint64_t dir);
 /* Entries of a directory whose name sorts after `after` ("" with length 0: from the start), in the order of their keys, at most
  * `max`. Not "." and "..". To go on, pass the last name handed out. 0 when the end was reached, 1 when stopped before. */
 int engine_readdir(struct engine *e, struct caller *c, uint64_t dir, const char *after, size_t after_len, bool with_attr,
@@ -295,6 +305,45 @@ int engine_at_buckets(struct engine *e, struct caller *c, struct instant at,
                       int (*fn)(void *arg, uint32_t bucket, const char *name, size_t len), void *arg);
 /* Up to 32 instants worth offering for this subtree, newest first. */
 int engine_at_instants(struct engine *e, struct caller *c, const struct engine_place *dir, struct instant ret[32]);
+
+/* ---- accounts, users, access keys (auth.md §1), for commands; results are JSON objects the caller owns ----
+ * `account` NULL: the first. All but engine_user_can() are for the account's root; accounts are the first root's. */
+
+/* options: {"canonical-id","display-name","email"}, all optional. ret: as show. */
+int engine_account_create(struct engine *e, struct caller *c, const char *name, const json_t *options, json_t **ret);
+int engine_account_list(struct engine *e, struct caller *c, json_t **ret); /* {"accounts":[...]} */
+int engine_account_show(struct engine *e, struct caller *c, const char *name, json_t **ret);
+int engine_account_delete(struct engine *e, struct caller *c, const char *name);
+
+/* options: {"uids":[n,...],"policy":text or preset}. */
+int engine_user_create(struct engine *e, struct caller *c, const char *account, const char *name, const json_t *options, json_t **ret);
+int engine_user_list(struct engine *e, struct caller *c, const char *account, json_t **ret); /* {"users":[...]} */
+int engine_user_show(struct engine *e, struct caller *c, const char *account, const char *name, json_t **ret);
+int engine_user_enable(struct engine *e, struct caller *c, const char *account, const char *name, bool on);
+int engine_user_delete(struct engine *e, struct caller *c, const char *account, const char *name, bool force);
+/* who: NAME, root, ACCOUNT:NAME, ACCOUNT:root, anonymous. */
+int engine_user_map(struct engine *e, struct caller *c, const char *account, uint32_t uid, const char *who);
+/* text: a policy, or a preset's name. */
+int engine_user_policy_put(struct engine *e, struct caller *c, const char *account, const char *user, const char *name, const char *text);
+int engine_user_policy_list(struct engine *e, struct caller *c, const char *account, const char *user, json_t **ret);
+int engine_user_policy_get(struct engine *e, struct caller *c, const char *account, const char *user, const char *name, json_t **ret);
+int engine_user_policy_delete(struct engine *e, struct caller *c, const char *account, const char *user, const char *name);
+const char *engine_policy_preset(const char *name); /* its text, or NULL */
+/* question: {"account","user" or "uid","action","resource": ARN or BUCKET/KEY,"context":{KEY:[value,...]}}. ret: {"allowed":bool,
+ * "decision","principal","action","resource","by","policy","sid","statement"}. Asking about oneself is free. */
+int engine_user_can(struct engine *e, struct caller *c, const json_t *question, json_t **ret);
+
+/* user: a name or "root". options: {"id","secret"} to take in a key made elsewhere. ret: {"AccessKeyId","SecretAccessKey"}. */
+int engine_key_create(struct engine *e, struct caller *c, const char *account, const char *user, const json_t *options, json_t **ret);
+int engine_key_list(struct engine *e, struct caller *c, const char *account, const char *user, json_t **ret); /* user NULL: all */
+int engine_key_enable(struct engine *e, struct caller *c, const char *id, bool on);
+int engine_key_delete(struct engine *e, struct caller *c, const char *id);
+int engine_key_rotate(struct engine *e, struct caller *c, const char *id, int64_t grace_s, json_t **ret);
+/* The secret of an active key and who signs with it; -ENOENT for unknown, disabled, and keys of disabled users alike. */
+int engine_key_open(struct engine *e, const char *id, struct secret **ret_secret, struct principal *ret);
+
+/* On a mount that several principals share: are names below this directory, or the inode, another thing to another caller? */
+bool engine_tells_apart(struct engine *e, uint64_t ino);
 
 /* ---- buckets and upkeep, for commands; results are JSON objects the caller owns (json_decref) ---- */
 

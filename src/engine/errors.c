@@ -138,6 +138,8 @@ static void put_lines(const struct caller *c, const char *operation, const struc
         bytes_printf(out, "code: %s\n", code);
     if (c->denied_action)
         bytes_printf(out, "action: %s\n", c->denied_action);
+    if (c->denial[0])
+        bytes_printf(out, "%s", c->denial);
     bytes_printf(out, "operation: %s\n", operation);
     principal_arn(&c->principal, arn);
     if (c->principal.kind != PRINCIPAL_ANONYMOUS)

@@ -5,6 +5,7 @@
  * Reads only, but for engine_version_delete, which hands over to version_remove (E3). Rows are collected
  * under the meta lock in bounded batches and handed to the caller's function after it was let go. */
 #include "engine/walk.h"
+#include "util/limits.h"
 
 #include <assert.h>
 #include <sys/stat.h>
@@ -15,17 +16,38 @@ enum {
     HISTORY_BATCH = 64, /* versions decoded before they are handed out */
 };
 
-/* The place's bucket, when the caller may do `action` to this key there. M */
-static int history_bucket(struct engine *e, struct caller *c, const struct engine_place *place,
-                          const char *action, bool whole_bucket, struct bucket **ret)
+static int place_bucket(struct engine *e, struct caller *c, const struct engine_place *place, struct bucket **ret)
 {
-    struct bucket *b = bucket_by_number(e, place->bucket);
-    if (!b)
-        return reason_fail(&c->reason, ENOENT, "there is no such bucket any more");
-    int r = engine_may(e, c, action, b, whole_bucket ? span_of(NULL, 0) : place->key);
-    if (r == 0)
-        *ret = b;
-    return r;
+    *ret = bucket_by_number(e, place->bucket);
+    return *ret ? 0 : reason_fail(&c->reason, ENOENT, "there is no such bucket any more");
+}
+
+/* The place's bucket, when the caller may do `action` to this version of the key there. M */
+static int version_may(struct engine *e, struct caller *c, const struct engine_place *place, const char *action, uint64_t seq,
+                       struct bucket **ret)
+{
+    int r = place_bucket(e, c, place, ret);
+    return r < 0 ? r : engine_may_with(e, c, action, *ret, place->key, &(struct may){.seq = seq});
+}
+
+/* The same, when the caller may list what lies below the place. M */
+static int history_may_list(struct engine *e, struct caller *c, const struct engine_place *dir, struct bucket **ret)
+{
+    int r = place_bucket(e, c, dir, ret);
+    return r < 0 ? r : may_list(e, c, "s3:ListBucketVersions", *ret, dir->key);
+}
+
+/* The same, when the caller may know of this key's versions. M */
+static int history_may_see(struct engine *e, struct caller *c, const struct engine_place *key, struct bucket **ret)
+{
+    int r = place_bucket(e, c, key, ret);
+    return r < 0 ? r : may_see_versions(e, c, *ret, key->key);
+}
+
+/* What is not there is EACCES for who may not list (auth.md §0). M */
+static int history_missing(struct engine *e, struct caller *c, const struct bucket *b, struct span key, int error)
+{
+    return error == -ENOENT ? may_miss_version(e, c, b, key) : error;
 }
 
 /* ---- names ---- */
@@ -42,7 +64,7 @@ static int names_batch(struct engine *e, struct caller *c, struct walk_names *w,
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
-    int r = history_bucket(e, c, dir, "s3:ListBucketVersions", true, &b);
+    int r = history_may_list(e, c, dir, &b);
     if (r < 0)
         return r;
     r = walk_names_start(w, e, dir, INT64_MAX, after, after_len);
@@ -90,10 +112,17 @@ int engine_history_name(struct engine *e, struct caller *c, const struct engine_
         return len ? -ENAMETOOLONG : -ENOENT;
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
-    int r = history_bucket(e, c, dir, "s3:ListBucketVersions", true, &b);
+    uint8_t buf[LIMIT_KEY_BYTES + 257];
+    size_t key_len = dir->key.len;
+    memcpy(buf, dir->key.p, key_len);
+    if (key_len)
+        buf[key_len++] = '/';
+    memcpy(buf + key_len, name, len);
+    struct engine_place key = {dir->bucket, span_of(buf, key_len + len)};
+    int r = history_may_see(e, c, &key, &b);
     struct walk_name n;
     if (r == 0)
-        r = walk_name_find(e, dir, INT64_MAX, name, len, &n);
+        r = history_missing(e, c, b, key.key, walk_name_find(e, dir, INT64_MAX, name, len, &n));
     if (r == 0)
         *ret = (struct engine_history_name){name, len, n.is_key, n.is_dir};
     return r;
@@ -143,7 +172,9 @@ static int versions_batch(struct engine *e, struct caller *c, const struct engin
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
-    int r = history_bucket(e, c, key, "s3:ListBucketVersions", true, &b);
+    int r = place_bucket(e, c, key, &b);
+    if (r == 0)
+        r = may_list_versions(e, c, b, key->key);
     if (r < 0)
         return r;
     struct walk_head newest = {.seq = 0};
@@ -212,7 +243,7 @@ int engine_version_get(struct engine *e, struct caller *c, const struct engine_p
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
     struct version v;
-    int r = history_bucket(e, c, key, "s3:ListBucketVersions", true, &b);
+    int r = history_may_see(e, c, key, &b);
     if (r == 0)
         r = version_visible(e, c, key, seq, &v, ret);
     if (r == 0)
@@ -324,10 +355,10 @@ int engine_version_find(struct engine *e, struct caller *c, const struct engine_
 {
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
-    uint64_t seq;
-    int r = history_bucket(e, c, key, "s3:ListBucketVersions", true, &b);
+    uint64_t seq = 0;
+    int r = history_may_see(e, c, key, &b);
     if (r == 0)
-        r = version_seq(e, key, name, len, &seq);
+        r = history_missing(e, c, b, key->key, version_seq(e, key, name, len, &seq));
     struct version v;
     if (r == 0)
         r = version_visible(e, c, key, seq, &v, ret);
@@ -345,7 +376,7 @@ static int version_pin(struct engine *e, struct caller *c, const struct engine_p
 {
     LOCK_SCOPE(&e->meta);
     struct version v;
-    int r = history_bucket(e, c, key, "s3:GetObjectVersion", false, ret_bucket);
+    int r = version_may(e, c, key, "s3:GetObjectVersion", seq, ret_bucket);
     if (r == 0)
         r = version_visible(e, c, key, seq, &v, NULL);
     if (r < 0)
@@ -429,7 +460,7 @@ static int version_record(struct engine *e, struct caller *c, const struct engin
                           struct version *ret)
 {
     struct bucket *b;
-    int r = history_bucket(e, c, key, "s3:GetObjectVersion", false, &b);
+    int r = version_may(e, c, key, "s3:GetObjectVersion", seq, &b);
     return r < 0 ? r : version_visible(e, c, key, seq, ret, NULL);
 }
 
@@ -482,7 +513,7 @@ int engine_version_delete(struct engine *e, struct caller *c, const struct engin
     LOCK_SCOPE(&e->meta);
     struct bucket *b;
     struct version v;
-    int r = history_bucket(e, c, key, "s3:DeleteObjectVersion", false, &b);
+    int r = version_may(e, c, key, "s3:DeleteObjectVersion", seq, &b);
     if (r == 0)
         r = version_visible(e, c, key, seq, &v, NULL);
     if (r < 0)

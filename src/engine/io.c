@@ -50,12 +50,11 @@ bool engine_handle_writable(const struct engine_handle *h)
 
 static int open_may(struct engine *e, struct caller *c, struct inode *i, int flags)
 {
-    struct span key = span_of(i->key, i->key_len);
     int r = 0;
     if ((flags & O_ACCMODE) != O_WRONLY)
-        r = engine_may(e, c, "s3:GetObject", i->bucket, key);
+        r = engine_may_inode(e, c, "s3:GetObject", i, NULL);
     if (r == 0 && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
-        r = engine_may(e, c, "s3:PutObject", i->bucket, key);
+        r = engine_may_inode(e, c, "s3:PutObject", i, NULL);
         if (r == 0 && e->read_only)
             r = -EROFS;
     }
@@ -196,12 +195,14 @@ static int create_open(struct engine *e, struct caller *c, uint64_t dir_ino, con
             return r;
         uint8_t buf[4096];
         struct span key = span_of("", 0);
+        struct auth_value none_match = {.key = AUTH_IF_NONE_MATCH, .text = "*", .len = 1};
+        struct may exclusive = {.values = &none_match, .count = 1};
         if (named)
-            r = tree_create_begin(e, c, dir, name, len, buf, &key);
+            r = tree_create_begin(e, c, dir, name, len, buf, &key, flags & O_EXCL ? &exclusive : NULL);
         else if (!dir->bucket)
             r = -EPERM;
         else
-            r = engine_may(e, c, "s3:PutObject", dir->bucket, span_of(dir->key, dir->key_len));
+            r = engine_may_inode(e, c, "s3:PutObject", dir, NULL);
         if (r == 0)
             r = create_inode(e, c, dir, key, mode, named, &i);
         if (r == 0)

@@ -43,6 +43,9 @@ struct bucket {
     bool compress;
     uint32_t mode_mask;
     struct attrs tags; /* ATTR_TAG */
+    struct policy *policy; /* iam.lock (written under M as well); NULL: none */
+    int block;           /* the same: public access block, -1: no configuration */
+    bool by_key;         /* M: some policy tells callers apart by key in it (auth.md §7) */
     uint8_t kek_id[16];
     uint32_t kek_version; /* newest */
     struct bucket *dead_next; /* removed, but handles may still point to it */
@@ -83,6 +86,7 @@ struct content {
 };
 
 struct draft; /* draft.c */
+struct may;   /* may.c, below */
 
 /* An inode in use. Found through inode_get(); freed by inode_put() when unused (a bounded number stays cached). */
 struct inode {
@@ -174,6 +178,7 @@ struct engine {
 
     struct keyring *keyring;     /* keyring.c, own lock */
     struct errors *errors;       /* errors.c, own lock */
+    struct iam *iam;             /* iam.c, own lock: accounts, users, policies */
 
     const struct engine_watcher *watcher;
     struct engine_watcher watcher_store;
@@ -365,7 +370,7 @@ int tree_dir(struct engine *e, uint64_t ino, struct inode **ret); /* M: referenc
 int tree_lookup(struct engine *e, struct inode *dir, const char *name, size_t len, struct inode **ret); /* M: referenced */
 /* What every call that makes a name checks first: place, form, permission, -EEXIST; key in buf. M. */
 int tree_create_begin(struct engine *e, struct caller *c, struct inode *dir, const char *name, size_t len, uint8_t *buf,
-                      struct span *key);
+                      struct span *key, const struct may *m);
 /* The kind of an object's row, by its mode. */
 enum tree_kind tree_kind_of(uint32_t mode);
 int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct record *record); /* owner, times, ACL of a new inode */
@@ -436,9 +441,36 @@ int content_new(struct engine *e, const struct bucket *b, struct extmap *map, st
 struct content *content_ref(struct content *c);
 void content_unref(struct content *c);
 
-/* ---- permission and words ---- */
-/* Judges one action on a key ("" and length 0: the bucket). M not needed. */
+/* ---- may.c: permission (auth.md §4) ---- */
+/* What an operation knows of itself beyond action and key. */
+struct may {
+    const struct auth_value *values; /* condition keys (auth.md §4.3) */
+    size_t count;
+    bool directory;              /* the key is a directory's: its resource ends in a slash, a bucket's own is BUCKET/ */
+    const struct record *record; /* whose tags count, where it is at hand; else the version `seq` is looked up (0: the current one) */
+    uint64_t seq;
+    const char *bucket;   /* without a bucket: the name of one that is not there */
+    const char *resource; /* of engine_user_can() alone: another service's ARN */
+    bool own;             /* without a bucket: it is the caller's own account that is asked, not the first one */
+};
+/* Judges one action on a key ("" and length 0: the bucket; no bucket: the store). M, where there is a bucket. */
 int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key);
+int engine_may_with(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key, const struct may *m);
+int engine_may_inode(struct engine *e, struct caller *c, const char *action, const struct inode *i, const struct may *m); /* M */
+/* The same, asked for its own sake: nothing is said to the caller. M. */
+bool engine_could(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key, const struct may *m);
+bool engine_free(struct engine *e, const struct caller *c, const struct bucket *b); /* nothing there can be denied to the caller */
+/* May the name be known: it is a file's, a directory's, or nothing's? What lies in it is judged by itself. M. */
+enum sight { SEE_FILE, SEE_DIRECTORY, SEE_NOTHING };
+int may_see(struct engine *e, struct caller *c, const struct bucket *b, struct span key, enum sight what);
+int may_see_inode(struct engine *e, struct caller *c, const struct inode *i);
+int may_enter(struct engine *e, struct caller *c, const struct bucket *b);
+/* The same of a key's versions, live or not; and what "there is none" is for who may not list them. M. */
+int may_see_versions(struct engine *e, struct caller *c, const struct bucket *b, struct span key);
+int may_miss_version(struct engine *e, struct caller *c, const struct bucket *b, struct span key);
+int may_list_versions(struct engine *e, struct caller *c, const struct bucket *b, struct span key); /* of one key */
+/* A listing action on the directory of that key: s3:prefix and s3:delimiter as readdir has them. M. */
+int may_list(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key);
 int engine_may_ino(struct engine *e, struct caller *c, const char *action, uint64_t ino); /* takes M */
 /* "b/key" for messages, shortened; static per thread buffer. */
 const char *engine_show(const struct bucket *b, struct span key);

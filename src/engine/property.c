@@ -3,6 +3,7 @@
  *
  * A write is judged, then seals an open draft where the property asks for it (without locks), then is judged again and done in
  * one transaction; a lock is synced before the answer (E6). */
+#include "engine/iam.h"
 #include "engine/property.h"
 
 #include <stdio.h>
@@ -45,6 +46,7 @@ struct change {
     const char *text;
     size_t len;
     int flags; /* XATTR_CREATE, XATTR_REPLACE */
+    struct property_values *values; /* room for what policies see of it */
 };
 
 static int writable(const struct property_call *p, const struct change *change)
@@ -67,9 +69,13 @@ static int judge(struct property_call *p, const struct change *change)
     int r = never ? writable(p, change) : property_stands(p, false);
     if (r == 0)
         r = writable(p, change);
-    if (r == 0)
-        r = property_may(p, change->text ? p->property->set_action : p->property->remove_action);
-    return r;
+    if (r < 0)
+        return r;
+    if (change->text)
+        property_values_read(p, change->text, change->len, change->values);
+    p->values = change->values->values;
+    p->value_count = change->text ? change->values->count : 0;
+    return property_may(p, change->text ? p->property->set_action : p->property->remove_action);
 }
 
 static int presence(struct property_call *p, const struct change *change)
@@ -154,8 +160,10 @@ static void tell(struct property_call *p, const struct engine_target *t, const s
     reason_clear(&p->caller->reason);
 }
 
-static int change_property(struct engine *e, struct caller *c, const struct engine_target *t, const struct change *change)
+static int change_property(struct engine *e, struct caller *c, const struct engine_target *t, struct change *change)
 {
+    struct property_values values;
+    change->values = &values;
     struct property_call p = call_of(e, c);
     p.property = property_find(change->name, &p.rest);
     if (!p.property)
@@ -172,6 +180,7 @@ static int change_property(struct engine *e, struct caller *c, const struct engi
     if (r == 0)
         r = act(&p, t, change);
     inode_seal_end(e, sealed);
+    iam_forget_names(e, &p.forget);
     if (r < 0)
         return r;
     if ((p.property->flags & PROPERTY_DURABLE) && (p.changed_lock || p.property->where == ON_BUCKET))

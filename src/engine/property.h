@@ -30,6 +30,14 @@ enum property_flags {
     PROPERTY_HIDDEN = 128, /* not part of `describe` */
 };
 
+/* What is being set, as policies see it (auth.md §4.3). */
+struct property_values {
+    struct auth_value values[24];
+    size_t count;
+    char texts[10 * (128 + 256) * 4 + 128]; /* ten tags of four bytes a character, or a date */
+    size_t used;
+};
+
 /* One call: what is asked, on what. */
 struct property_call {
     struct engine *engine;
@@ -43,6 +51,9 @@ struct property_call {
     bool has_version;      /* false: directories, files not yet published */
     bool is_current;
     bool changed_lock;     /* out: a lock was set or changed */
+    const struct auth_value *values; /* what is being set, as policies see it (auth.md §4.3) */
+    size_t value_count;
+    struct bytes forget;   /* out: buckets whose names the kernel is to ask for anew */
     char notice[256];      /* out: words for last-error though the call succeeds */
 };
 
@@ -81,6 +92,9 @@ int property_attrs_replace(struct property_call *p, struct attrs *attrs);
 /* Runs fn over the current version under each name of a live file, or over the version named. M, txn. */
 typedef int property_version_fn(struct property_call *p, struct version *v, void *arg);
 int property_each_version(struct property_call *p, property_version_fn *fn, void *arg);
+
+/* ---- property_values.c ---- */
+void property_values_read(const struct property_call *p, const char *text, size_t len, struct property_values *v); /* M */
 
 /* ---- property_describe.c ---- */
 int property_describe(struct property_call *p, struct bytes *out);
@@ -160,5 +174,13 @@ int remove_bucket_mode_mask(struct property_call *p);
 int get_bucket_encryption(struct property_call *p, struct bytes *out);
 int set_bucket_encryption(struct property_call *p, const char *text, size_t len);
 int remove_bucket_encryption(struct property_call *p);
+
+/* ---- property_policy.c ---- */
+int get_bucket_policy(struct property_call *p, struct bytes *out);
+int set_bucket_policy(struct property_call *p, const char *text, size_t len);
+int remove_bucket_policy(struct property_call *p);
+int get_bucket_block(struct property_call *p, struct bytes *out);
+int set_bucket_block(struct property_call *p, const char *text, size_t len);
+int remove_bucket_block(struct property_call *p);
 
 #endif

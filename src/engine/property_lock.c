@@ -105,7 +105,8 @@ static int change_one(struct property_call *p, struct version *v, void *arg)
 {
     bool changed;
     struct span key = span_of(v->key, v->key_len);
-    int r = engine_may(p->engine, p->caller, "s3:PutObjectRetention", p->bucket, key);
+    struct may m = {.values = p->values, .count = p->value_count, .record = &v->record, .seq = p->inode ? 0 : v->seq};
+    int r = engine_may_with(p->engine, p->caller, "s3:PutObjectRetention", p->bucket, key, &m);
     if (r == 0)
         r = lock_retention_change(p->engine, p->caller, v, arg, &changed);
     p->changed_lock |= r == 0 && changed;
@@ -192,7 +193,8 @@ static int hold_one(struct property_call *p, struct version *v, void *arg)
     const bool *on = arg;
     bool changed;
     struct span key = span_of(v->key, v->key_len);
-    int r = engine_may(p->engine, p->caller, "s3:PutObjectLegalHold", p->bucket, key);
+    struct may m = {.values = p->values, .count = p->value_count, .record = &v->record, .seq = p->inode ? 0 : v->seq};
+    int r = engine_may_with(p->engine, p->caller, "s3:PutObjectLegalHold", p->bucket, key, &m);
     if (r == 0)
         r = lock_hold_change(p->engine, v, *on, &changed);
     p->changed_lock |= r == 0 && changed;

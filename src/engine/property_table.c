@@ -86,6 +86,10 @@ const struct property properties[] = {
     BUCKET("compression", "EncryptionConfiguration", compression, remove_bucket_compression),
     BUCKET("mode-mask", "BucketAcl", mode_mask, remove_bucket_mode_mask),
     BUCKET("encryption", "EncryptionConfiguration", encryption, remove_bucket_encryption),
+    {.name = "bucket.policy", .where = ON_BUCKET, .flags = PROPERTY_DURABLE, .get_action = "s3:GetBucketPolicy",
+     .set_action = "s3:PutBucketPolicy", .remove_action = "s3:DeleteBucketPolicy", .get = get_bucket_policy,
+     .set = set_bucket_policy, .remove = remove_bucket_policy},
+    BUCKET("public-access-block", "BucketPublicAccessBlock", block, remove_bucket_block),
 };
 const size_t property_count = sizeof properties / sizeof *properties;
 

@@ -129,9 +129,15 @@ int property_may(struct property_call *p, const char *action)
 {
     if (!action)
         return 0;
-    bool of_bucket = p->property->where == ON_BUCKET || strcmp(action, "s3:ListBucket") == 0;
-    struct span key = of_bucket ? span_of("", 0) : property_key(p);
-    return engine_may(p->engine, p->caller, p->inode ? action : version_action(action), p->bucket, key);
+    if (!p->bucket) /* the mount's root */
+        return engine_may_with(p->engine, p->caller, "s3:ListAllMyBuckets", NULL, span_of(NULL, 0), &(struct may){.own = true});
+    if (p->property->where == ON_BUCKET || strcmp(action, "s3:ListBucket") == 0)
+        return engine_may(p->engine, p->caller, action, p->bucket, span_of("", 0));
+    struct may m = {.values = p->values, .count = p->value_count, .record = property_record(p)};
+    if (p->inode)
+        return engine_may_inode(p->engine, p->caller, action, p->inode, &m);
+    m.seq = p->version.seq;
+    return engine_may_with(p->engine, p->caller, version_action(action), p->bucket, property_key(p), &m);
 }
 
 int property_get_checked(struct property_call *p, struct bytes *out)

@@ -7,6 +7,7 @@
 #include "engine/private.h"
 
 #include <linux/fs.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 enum { RENAME_KEY_MAX = 4095 };
@@ -361,15 +362,36 @@ static int rename_exchange(struct engine *e, struct caller *c, struct bucket *b,
     return r < 0 ? r : moving_vacate_all(e, c, b, two);
 }
 
-static int rename_may(struct engine *e, struct caller *c, struct bucket *b, struct span from, struct span to, unsigned flags)
+/* PutObject as S3 would see it: a copy of that source (auth.md §4.3). */
+static int copy_may(struct engine *e, struct caller *c, struct bucket *b, struct span from, struct span to, bool dir, bool exclusive)
 {
-    int r = engine_may(e, c, "s3:GetObject", b, from);
+    char source[RENAME_KEY_MAX + 80];
+    int len = snprintf(source, sizeof source, "%s/%.*s", b->name, (int)from.len, (const char *)from.p);
+    struct auth_value values[] = {
+        {.key = AUTH_COPY_SOURCE, .text = source, .len = (size_t)len},
+        {.key = AUTH_METADATA_DIRECTIVE, .text = "COPY", .len = 4},
+        {.key = AUTH_IF_NONE_MATCH, .text = "*", .len = 1},
+    };
+    return engine_may_with(e, c, "s3:PutObject", b, to, &(struct may){.values = values, .count = exclusive ? 3 : 2, .directory = dir});
+}
+
+/* One name on its way: a directory has no content to be read. */
+static int rename_may(struct engine *e, struct caller *c, struct bucket *b, const struct moving *m, unsigned flags)
+{
+    bool dir = m->kind == TREE_DIR;
+    struct span from = span_of(m->from, m->from_len), to = span_of(m->to, m->to_len);
+    int r = dir ? 0 : engine_may(e, c, "s3:GetObject", b, from);
     if (r == 0)
-        r = engine_may(e, c, "s3:DeleteObject", b, from);
-    if (r == 0)
-        r = engine_may(e, c, "s3:PutObject", b, to);
-    if (r == 0 && (flags & RENAME_EXCHANGE))
-        r = engine_may(e, c, "s3:PutObject", b, from);
+        r = engine_may_with(e, c, "s3:DeleteObject", b, from, &(struct may){.directory = dir});
+    return r < 0 ? r : copy_may(e, c, b, from, to, dir, flags & RENAME_NOREPLACE);
+}
+
+/* Every key below a directory, all or nothing (auth.md §4.6). */
+static int rename_may_all(struct engine *e, struct caller *c, struct bucket *b, const struct moving_list *list, unsigned flags)
+{
+    int r = 0;
+    for (size_t n = 0; r == 0 && n < list->count && !engine_free(e, c, b); n++)
+        r = rename_may(e, c, b, &list->items[n], flags);
     return r;
 }
 
@@ -398,16 +420,17 @@ static int rename_in_bucket(struct engine *e, struct caller *c, struct bucket *b
         return -ENOENT;
     if (rename_below(to, from) || ((flags & RENAME_EXCHANGE) && rename_below(from, to)))
         return -EINVAL;
-    r = rename_may(e, c, b, from, to, flags);
-    if (r == 0 && there && !(flags & RENAME_EXCHANGE))
-        r = rename_check_target(e, b, &src, &dst, to);
-    if (r < 0)
-        return r;
 
     struct moving_list one = {.from_prefix = from, .to_prefix = to}, two = {.from_prefix = to, .to_prefix = from};
     r = moving_collect(e, b, &src, &one);
     if (r == 0 && (flags & RENAME_EXCHANGE))
         r = moving_collect(e, b, &dst, &two);
+    if (r == 0)
+        r = rename_may_all(e, c, b, &one, flags);
+    if (r == 0)
+        r = rename_may_all(e, c, b, &two, flags);
+    if (r == 0 && there && !(flags & RENAME_EXCHANGE))
+        r = rename_check_target(e, b, &src, &dst, to);
     if (r == 0)
         r = txn_begin(e);
     if (r == 0) {
@@ -543,6 +566,20 @@ static int link_rows(struct engine *e, struct caller *c, struct inode *i, struct
     return r;
 }
 
+/* The new name, judged as a copy of the old one. */
+static int link_begin(struct engine *e, struct caller *c, const struct inode *i, struct inode *dir, const char *name, size_t len,
+                      uint8_t *buf, struct span *key)
+{
+    char source[RENAME_KEY_MAX + 80];
+    int source_len = snprintf(source, sizeof source, "%s/%.*s", i->bucket->name, (int)i->key_len, (const char *)i->key);
+    struct auth_value values[] = {
+        {.key = AUTH_IF_NONE_MATCH, .text = "*", .len = 1},
+        {.key = AUTH_COPY_SOURCE, .text = source, .len = (size_t)source_len},
+        {.key = AUTH_METADATA_DIRECTIVE, .text = "COPY", .len = 4},
+    };
+    return tree_create_begin(e, c, dir, name, len, buf, key, &(struct may){.values = values, .count = i->orphan ? 1 : 3});
+}
+
 int engine_link(struct engine *e, struct caller *c, uint64_t ino, uint64_t dir_ino, const char *name, size_t len,
                 struct engine_attr *ret)
 {
@@ -556,13 +593,13 @@ int engine_link(struct engine *e, struct caller *c, uint64_t ino, uint64_t dir_i
     if (r == 0 && i->dir)
         r = -EPERM;
     if (r == 0)
-        r = tree_create_begin(e, c, dir, name, len, buf, &key);
+        r = link_begin(e, c, i, dir, name, len, buf, &key);
     if (r == 0 && i->bucket != dir->bucket)
         r = -EXDEV;
     if (r == 0 && i->orphan && !draft_open(i))
         r = -ENOENT;
     if (r == 0)
-        r = engine_may(e, c, "s3:GetObject", i->bucket, span_of(i->key, i->key_len));
+        r = engine_may_inode(e, c, "s3:GetObject", i, NULL);
     if (r == 0)
         r = txn_begin(e);
     if (r == 0)

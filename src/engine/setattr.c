@@ -15,11 +15,11 @@ static int setattr_size(struct engine *e, struct caller *c, struct inode *i, boo
         return -EISDIR;
     if (size > UINT64_C(1) << 43)
         return -EFBIG;
-    {
+    if (by_path) { /* a handle was judged when it was opened */
         LOCK_SCOPE(&e->meta);
         if (!S_ISREG(i->record.mode))
             return -EINVAL;
-        int r = engine_may(e, c, "s3:PutObject", i->bucket, span_of(i->key, i->key_len));
+        int r = engine_may_inode(e, c, "s3:PutObject", i, NULL);
         if (r < 0)
             return r;
     }
@@ -37,15 +37,17 @@ static int setattr_size(struct engine *e, struct caller *c, struct inode *i, boo
 }
 
 /* May that be set? Times that go nowhere are taken out of *set. */
-static int setattr_may(struct engine *e, struct caller *c, struct inode *i, unsigned *ret_set)
+static int setattr_may(struct engine *e, struct caller *c, struct inode *i, const struct engine_handle *h, unsigned *ret_set)
 {
     unsigned set = *ret_set;
     if (e->read_only)
         return -EROFS;
     if (!i->bucket)
         return reason_fail(&c->reason, EPERM, "the top of the mount has fixed attributes");
-    struct span key = span_of(i->key, i->key_len);
-    int r = engine_may(e, c, (set & SET_MODE) ? "s3:PutObjectAcl" : "s3:PutObject", i->bucket, key);
+    /* chmod of a settled version is its ACL's; times that write-back sends carry the right of who opened (auth.md §1, §4.6). */
+    bool settled = !i->dir && i->seq && !draft_unpublished(i) && !settle_waiting(e, i->seq);
+    bool opened = h && h->writable && !(set & ~KERNEL_TIMES);
+    int r = opened ? 0 : engine_may_inode(e, c, (set & SET_MODE) && settled ? "s3:PutObjectAcl" : "s3:PutObject", i, NULL);
     if (r < 0 || i->dir || !(set & (SET_UID | SET_GID | SET_ATIME | SET_MTIME)))
         return r;
     bool owner = set & (SET_UID | SET_GID);
@@ -141,7 +143,7 @@ int engine_setattr(struct engine *e, struct caller *c, uint64_t ino, struct engi
             set = 0;
         }
         if (set & ~(unsigned)SET_SIZE)
-            r = setattr_may(e, c, i, &set);
+            r = setattr_may(e, c, i, handle, &set);
     }
     if (r == 0 && (set & SET_SIZE))
         r = e->read_only ? -EROFS : setattr_size(e, c, i, !handle, values->size_bytes);

@@ -270,11 +270,10 @@ int engine_bucket_list(struct engine *e, struct caller *c, json_t **ret)
     {
         LOCK_SCOPE(&e->meta);
         for (size_t i = 0; i < e->bucket_count; i++) {
-            if (engine_may(e, c, "s3:ListBucket", e->buckets[i], span_of(NULL, 0)) == 0)
+            if (engine_could(e, c, "s3:ListBucket", e->buckets[i], span_of(NULL, 0), NULL))
                 json_array_append_new(list, bucket_json(e->buckets[i]));
         }
     }
-    reason_clear(&c->reason);
     *ret = json_pack("{s:o}", "buckets", list);
     return *ret ? 0 : -ENOMEM;
 }

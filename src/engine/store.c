@@ -3,7 +3,7 @@
  *
  * holdfs.conf is plain text, "name = value" a line: what must be known before a key is there. */
 #include "engine/compliance_tsa.h"
-#include "engine/private.h"
+#include "engine/iam.h"
 #include "util/limits.h"
 
 #include <dirent.h>
@@ -171,7 +171,7 @@ static int init_conf(const struct engine_init_params *p, struct store_conf *c, s
 }
 
 /* `pinned`: NULL unless the clock is attested. */
-static int init_contents(struct engine *e, const struct tsa_authorities *pinned, struct reason *reason)
+static int init_contents(struct engine *e, const struct engine_init_params *p, const struct tsa_authorities *pinned, struct reason *reason)
 {
     {
         LOCK_SCOPE(&e->meta);
@@ -179,6 +179,8 @@ static int init_contents(struct engine *e, const struct tsa_authorities *pinned,
         if (r < 0)
             return r;
         r = compliance_init_values(e);
+        if (r == 0)
+            r = iam_init_values(e, p);
         if (r == 0 && pinned)
             r = tsa_init_values(e, pinned);
         r = txn_end(e, r);
@@ -214,7 +216,7 @@ static int init_store(const struct engine_init_params *p, const struct store_con
     r = engine_open_with(p->dir, conf, keys, &e, reason);
     if (r < 0)
         return r;
-    r = init_contents(e, pinned, reason);
+    r = init_contents(e, p, pinned, reason);
     engine_close(e);
     if (r < 0)
         return reason_fail(reason, -r, "cannot write the new store's metadata: %s", strerror(-r));

@@ -69,18 +69,43 @@ int tree_lookup(struct engine *e, struct inode *dir, const char *name, size_t le
     return r == -ESTALE ? -EIO : r;
 }
 
+/* The key that was walked is the one asked about: an inode may have others. */
+static int may_see_name(struct engine *e, struct caller *c, const struct inode *dir, const char *name, size_t len, const struct inode *i)
+{
+    uint8_t buf[TREE_KEY_MAX + 1];
+    struct span key;
+    if (!dir->bucket)
+        return may_enter(e, c, i->bucket);
+    int r = tree_child_key(dir, name, len, buf, &key);
+    return r < 0 ? r : may_see(e, c, dir->bucket, key, i->dir ? SEE_DIRECTORY : SEE_FILE);
+}
+
+/* In the mount's root anybody may learn that there is no such bucket: making one tells it as well. */
+static int may_see_nothing(struct engine *e, struct caller *c, const struct inode *dir, const char *name, size_t len)
+{
+    uint8_t buf[TREE_KEY_MAX + 1];
+    struct span key;
+    if (!dir->bucket || tree_child_key(dir, name, len, buf, &key) < 0)
+        return 0;
+    return may_see(e, c, dir->bucket, key, SEE_NOTHING);
+}
+
 int engine_lookup(struct engine *e, struct caller *c, uint64_t dir_ino, const char *name, size_t name_len,
                   struct engine_attr *ret)
 {
-    (void)c;
     LOCK_SCOPE(&e->meta);
     struct inode *dir, *i;
     int r = tree_dir(e, dir_ino, &dir);
     if (r < 0)
         return r;
     r = tree_lookup(e, dir, name, name_len, &i);
-    if (r == 0) {
-        inode_attr(e, i, ret);
+    if (r == -ENOENT) {
+        int may = may_see_nothing(e, c, dir, name, name_len);
+        r = may < 0 ? may : r;
+    } else if (r == 0) {
+        r = may_see_name(e, c, dir, name, name_len, i);
+        if (r == 0)
+            inode_attr(e, i, ret);
         inode_put(e, i);
     }
     inode_put(e, dir);
@@ -89,14 +114,15 @@ int engine_lookup(struct engine *e, struct caller *c, uint64_t dir_ino, const ch
 
 int engine_getattr(struct engine *e, struct caller *c, uint64_t ino, struct engine_attr *ret)
 {
-    (void)c;
     LOCK_SCOPE(&e->meta);
     struct inode *i;
     int r = inode_get(e, ino, &i);
-    if (r == 0) {
+    if (r < 0)
+        return r;
+    r = c ? may_see_inode(e, c, i) : 0;
+    if (r == 0)
         inode_attr(e, i, ret);
-        inode_put(e, i);
-    }
+    inode_put(e, i);
     return r;
 }
 
@@ -256,12 +282,21 @@ static int tree_list_emit(struct engine *e, struct tree_list *list, bool with_at
     return 0;
 }
 
-static int tree_list_root(struct engine *e, const char *after, size_t after_len, bool with_attr, engine_entry_fn *fn,
+/* ListAllMyBuckets shows the account's buckets; without it, and of other accounts, those that may be listed (auth.md §4.6). */
+static bool tree_bucket_shown(struct engine *e, struct caller *c, const struct bucket *b, bool all_mine)
+{
+    if (all_mine && strcmp(b->account, c->principal.account) == 0)
+        return true;
+    return engine_could(e, c, "s3:ListBucket", b, span_of(NULL, 0), NULL);
+}
+
+static int tree_list_root(struct engine *e, struct caller *c, const char *after, size_t after_len, bool with_attr, engine_entry_fn *fn,
                           void *arg)
 {
     /* Buckets are few: find the next name in order each time. */
     char last[64] = "";
     snprintf(last, sizeof last, "%.*s", (int)after_len, after);
+    bool all_mine = engine_could(e, c, "s3:ListAllMyBuckets", NULL, span_of(NULL, 0), &(struct may){.own = true});
     for (;;) {
         struct bucket *next = NULL;
         for (size_t n = 0; n < e->bucket_count; n++) {
@@ -271,6 +306,9 @@ static int tree_list_root(struct engine *e, const char *after, size_t after_len,
         }
         if (!next)
             return 0;
+        memcpy(last, next->name, sizeof last);
+        if (!tree_bucket_shown(e, c, next, all_mine))
+            continue;
         struct inode *i;
         int r = inode_get(e, next->root_ino, &i);
         if (r < 0)
@@ -281,14 +319,25 @@ static int tree_list_root(struct engine *e, const char *after, size_t after_len,
         struct engine_entry entry = {next->name, strlen(next->name), next->root_ino, attr.mode, with_attr ? &attr : NULL};
         if (fn(arg, &entry))
             return 1;
-        memcpy(last, next->name, sizeof last);
     }
+}
+
+int engine_opendir(struct engine *e, struct caller *c, uint64_t dir_ino)
+{
+    LOCK_SCOPE(&e->meta);
+    struct inode *dir;
+    int r = tree_dir(e, dir_ino, &dir);
+    if (r < 0)
+        return r;
+    if (dir->bucket && !dir->orphan)
+        r = may_list(e, c, "s3:ListBucket", dir->bucket, span_of(dir->key, dir->key_len));
+    inode_put(e, dir);
+    return r;
 }
 
 int engine_readdir(struct engine *e, struct caller *c, uint64_t dir_ino, const char *after, size_t after_len,
                    bool with_attr, unsigned max, engine_entry_fn *fn, void *arg)
 {
-    (void)c;
     if (after_len > TREE_NAME_MAX)
         return -EINVAL;
     struct tree_list list = {.max = max > 512 ? 512 : max ? max : 1};
@@ -302,7 +351,7 @@ int engine_readdir(struct engine *e, struct caller *c, uint64_t dir_ino, const c
     if (r < 0)
         return r;
     if (!dir->bucket) {
-        r = tree_list_root(e, after, after_len, with_attr, fn, arg);
+        r = tree_list_root(e, c, after, after_len, with_attr, fn, arg);
     } else {
         r = tree_list_batch(e, dir, after, after_len, &list);
         if (r == 0)
@@ -345,7 +394,7 @@ int tree_new_record(struct caller *c, struct inode *dir, uint32_t mode, struct r
 }
 
 int tree_create_begin(struct engine *e, struct caller *c, struct inode *dir, const char *name, size_t len, uint8_t *buf,
-                             struct span *key)
+                      struct span *key, const struct may *m)
 {
     if (!dir->bucket)
         return reason_fail(&c->reason, EPERM, "the top of the mount holds buckets only: mkdir makes one");
@@ -359,7 +408,7 @@ int tree_create_begin(struct engine *e, struct caller *c, struct inode *dir, con
         return -EEXIST;
     if (r != -ENOENT)
         return r;
-    return engine_may(e, c, "s3:PutObject", dir->bucket, *key);
+    return engine_may_with(e, c, "s3:PutObject", dir->bucket, *key, m);
 }
 
 static int tree_mkdir(struct engine *e, struct caller *c, struct inode *dir, const char *name, size_t len, uint32_t mode,
@@ -367,7 +416,7 @@ static int tree_mkdir(struct engine *e, struct caller *c, struct inode *dir, con
 {
     uint8_t buf[TREE_KEY_MAX + 1];
     struct span key;
-    int r = tree_create_begin(e, c, dir, name, len, buf, &key);
+    int r = tree_create_begin(e, c, dir, name, len, buf, &key, &(struct may){.directory = true});
     if (r < 0)
         return r;
     struct record record;
@@ -442,7 +491,7 @@ int engine_mknod(struct engine *e, struct caller *c, uint64_t dir_ino, const cha
         return r;
     uint8_t buf[TREE_KEY_MAX + 1];
     struct span key;
-    r = tree_create_begin(e, c, dir, name, len, buf, &key);
+    r = tree_create_begin(e, c, dir, name, len, buf, &key, NULL);
     struct record record = {0};
     if (r == 0)
         r = tree_new_record(c, dir, (mode & S_IFMT ? mode : mode | S_IFREG), &record);
@@ -472,7 +521,7 @@ int engine_symlink(struct engine *e, struct caller *c, uint64_t dir_ino, const c
         return r;
     uint8_t buf[TREE_KEY_MAX + 1];
     struct span key;
-    r = tree_create_begin(e, c, dir, name, len, buf, &key);
+    r = tree_create_begin(e, c, dir, name, len, buf, &key, NULL);
     struct record record = {0};
     if (r == 0)
         r = tree_new_record(c, dir, S_IFLNK | 0777, &record);

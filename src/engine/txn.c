@@ -149,52 +149,6 @@ const char *engine_show(const struct bucket *b, struct span key)
     return text;
 }
 
-int engine_may(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key)
-{
-    struct auth_request request = {
-        .principal = &c->principal,
-        .action = action,
-        .bucket = b ? b->name : NULL,
-        .bucket_account = b ? b->account : e->conf.account_id,
-        .key = key.len ? (const char *)key.p : NULL,
-        .key_len = key.len,
-        .region = e->conf.region,
-        .now_ms = clock_wall_ns() / 1000000,
-    };
-    int r = auth_judge(&request, NULL, &c->reason);
-    if (r < 0)
-        c->denied_action = action;
-    return r;
-}
-
-int engine_may_ino(struct engine *e, struct caller *c, const char *action, uint64_t ino)
-{
-    LOCK_SCOPE(&e->meta);
-    struct inode *i;
-    int r = inode_get(e, ino, &i);
-    if (r < 0)
-        return r;
-    r = engine_may(e, c, action, i->bucket, span_of(i->key, i->key_len));
-    inode_put(e, i);
-    return r;
-}
-
-void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32_t gid, int32_t pid, const char *front)
-{
-    c->uid = uid;
-    c->gid = gid;
-    c->pid = pid;
-    c->umask = 0;
-    c->front = front;
-    c->principal = (struct principal){.kind = PRINCIPAL_ANONYMOUS};
-    if (uid == 0 || uid == e->conf.owner_uid) {
-        c->principal = (struct principal){.kind = PRINCIPAL_ROOT, .name = "root"};
-        memcpy(c->principal.account, e->conf.account_id, sizeof c->principal.account);
-    }
-    reason_clear(&c->reason);
-    c->denied_action = NULL;
-}
-
 void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map)
 {
     pin->map = extmap_ref(map);

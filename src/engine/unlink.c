@@ -141,7 +141,7 @@ static int tree_rmdir(struct engine *e, struct caller *c, struct inode *dir, con
     if (r == 0 && !dir->bucket) {
         r = bucket_remove(e, c, i->bucket);
     } else if (r == 0) {
-        r = engine_may(e, c, "s3:DeleteObject", dir->bucket, key);
+        r = engine_may_with(e, c, "s3:DeleteObject", dir->bucket, key, &(struct may){.directory = true});
         if (r == 0)
             r = tree_dir_empty(e, dir->bucket, key);
         if (r == 0)

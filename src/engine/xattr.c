@@ -46,7 +46,7 @@ int engine_xattr_get(struct engine *e, struct caller *c, uint64_t ino, const cha
         return r;
     /* ACLs and labels are asked for by the kernel with every look at a file; they are no content. */
     if (kind == XATTR_PINNED)
-        r = engine_may(e, c, "s3:GetObject", i->bucket, span_of(i->key, i->key_len));
+        r = engine_may_inode(e, c, "s3:GetObject", i, NULL);
     const uint8_t *value;
     size_t len;
     if (r == 0)

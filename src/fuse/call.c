@@ -85,7 +85,7 @@ void front_stat(const struct fuse_front *f, const struct engine_attr *attr, stru
 
 double front_entry_timeout(const struct fuse_front *f, uint64_t dir)
 {
-    return f->shared && dir == ENGINE_ROOT_INO ? 0 : FRONT_FOREVER;
+    return f->shared && (dir == ENGINE_ROOT_INO || engine_tells_apart(f->engine, dir)) ? 0 : FRONT_FOREVER;
 }
 
 void front_entry(const struct fuse_front *f, uint64_t dir, const struct engine_attr *attr,

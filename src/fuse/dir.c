@@ -317,9 +317,9 @@ void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
     }
     pthread_mutex_init(&d->lock, NULL);
     d->node = node;
-    /* One entry is fetched to have the caller judged now: the kernel may answer what follows from its cache.
-     */
-    int err = batch_fetch(&c, node, &(struct dir_cursor){0}, 1, false, &d->batch);
+    /* Judged now: the kernel may answer what follows from its cache. Of what is hidden one entry is fetched for it. */
+    int err = node_is_hidden(node) ? batch_fetch(&c, node, &(struct dir_cursor){0}, 1, false, &d->batch)
+                                   : engine_opendir(c.front->engine, &c.caller, c.ino);
     if (err) {
         dir_free(d);
         call_reply(&c, err);

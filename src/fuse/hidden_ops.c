@@ -32,7 +32,7 @@ int hidden_dir_attr(struct call *c, const struct hidden_node *node, struct engin
     *ret = node->spec.attr;
     if (node->spec.live_ino) {
         struct engine_attr live;
-        if (engine_getattr(c->front->engine, &c->caller, node->spec.live_ino, &live) == 0)
+        if (engine_getattr(c->front->engine, NULL, node->spec.live_ino, &live) == 0)
             *ret = live;
     }
     ret->mode = S_IFDIR | (ret->mode & 07777);
@@ -79,7 +79,7 @@ void hidden_enter(struct call *c, uint64_t dir, enum hidden_name which)
     };
     int err = dir == ENGINE_ROOT_INO ? 0 : engine_place_of(c->front->engine, dir, &spec.bucket, key, &len);
     if (!err)
-        err = engine_getattr(c->front->engine, &c->caller, dir, &spec.attr);
+        err = engine_getattr(c->front->engine, NULL, dir, &spec.attr);
     if (err) {
         call_reply(c, err);
         return;

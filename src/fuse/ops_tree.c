@@ -53,7 +53,11 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 /* A bucket's own directory is asked for at each walk where principals share the mount. */
 static double attr_timeout(struct call *c, const struct engine_attr *attr)
 {
-    if (!c->front->shared || !S_ISDIR(attr->mode) || attr->ino == ENGINE_ROOT_INO)
+    if (!c->front->shared || attr->ino == ENGINE_ROOT_INO)
+        return FRONT_FOREVER;
+    if (engine_tells_apart(c->front->engine, attr->ino))
+        return 0;
+    if (!S_ISDIR(attr->mode))
         return FRONT_FOREVER;
     uint32_t bucket;
     uint8_t key[4096];
@@ -71,7 +75,6 @@ static void reply_attr(struct call *c, const struct engine_attr *attr)
 
 void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-    (void)fi;
     struct call c;
     call_begin(&c, req, "stat", node, NULL);
     if (node_is_hidden(node)) {
@@ -79,7 +82,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         return;
     }
     struct engine_attr attr;
-    int err = engine_getattr(c.front->engine, &c.caller, front_ino(c.front, node), &attr);
+    int err = engine_getattr(c.front->engine, fi ? NULL : &c.caller, front_ino(c.front, node), &attr);
     if (err)
         call_reply(&c, err);
     else

@@ -115,6 +115,7 @@ typedef int meta_bucket_fn(void *arg, const struct bucket_row *row);
 typedef int meta_kek_fn(void *arg, const struct kek_row *row);
 typedef int meta_draft_fn(void *arg, const struct draft_row *row);
 typedef int meta_unsettled_fn(void *arg, const struct unsettled_row *row);
+typedef int meta_value_fn(void *arg, const char *name, struct span value);
 typedef int meta_link_fn(void *arg, uint32_t bucket, struct span key);
 
 struct meta_config {
@@ -216,6 +217,8 @@ struct meta_ops {
 
     int (*value_get)(struct meta *m, const char *name, struct span *ret); /* -ENOENT if never set */
     int (*value_put)(struct meta *m, const char *name, struct span value);
+    int (*value_del)(struct meta *m, const char *name); /* fine if none */
+    int (*value_scan)(struct meta *m, const char *prefix, meta_value_fn *fn, void *arg); /* names that begin so, in order */
 };
 
 /* The implementation of that name ("sqlite"), or NULL. */

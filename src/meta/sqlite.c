@@ -385,4 +385,6 @@ const struct meta_ops meta_sqlite_ops = {
     .unsettled_scan = sqlite_unsettled_scan,
     .value_get = sqlite_value_get,
     .value_put = sqlite_value_put,
+    .value_del = sqlite_value_del,
+    .value_scan = sqlite_value_scan,
 };

@@ -60,6 +60,8 @@ enum statement {
     STATEMENT_UNSETTLED_SCAN,
     STATEMENT_VALUE_GET,
     STATEMENT_VALUE_PUT,
+    STATEMENT_VALUE_DEL,
+    STATEMENT_VALUE_SCAN,
     STATEMENT_COUNT,
 };
 
@@ -169,5 +171,7 @@ int sqlite_unsettled_del(struct meta *m, const struct unsettled_row *row);
 int sqlite_unsettled_scan(struct meta *m, meta_unsettled_fn *fn, void *arg);
 int sqlite_value_get(struct meta *m, const char *name, struct span *ret);
 int sqlite_value_put(struct meta *m, const char *name, struct span value);
+int sqlite_value_del(struct meta *m, const char *name);
+int sqlite_value_scan(struct meta *m, const char *prefix, meta_value_fn *fn, void *arg);
 
 #endif

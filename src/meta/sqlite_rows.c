@@ -381,3 +381,26 @@ int sqlite_value_put(struct meta *m, const char *name, struct span value)
     sqlite_bind_span(st, 2, value);
     return sqlite_change(m, st);
 }
+
+int sqlite_value_del(struct meta *m, const char *name)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VALUE_DEL);
+    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    return sqlite_change(m, st);
+}
+
+int sqlite_value_scan(struct meta *m, const char *prefix, meta_value_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VALUE_SCAN);
+    sqlite3_bind_text(st, 1, prefix, -1, SQLITE_STATIC);
+    int r;
+    while ((r = sqlite_step(m, st)) > 0) {
+        const char *name = (const char *)sqlite3_column_text(st, 0);
+        if (!name || strncmp(name, prefix, strlen(prefix)) != 0)
+            return name ? 0 : -ENOMEM;
+        r = fn(arg, name, sqlite_column_span(st, 1));
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    return r;
+}

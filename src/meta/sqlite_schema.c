@@ -116,6 +116,8 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
 
     [STATEMENT_VALUE_GET] = "SELECT value FROM value WHERE name = ?1",
     [STATEMENT_VALUE_PUT] = "REPLACE INTO value (name, value) VALUES (?1, ?2)",
+    [STATEMENT_VALUE_DEL] = "DELETE FROM value WHERE name = ?1",
+    [STATEMENT_VALUE_SCAN] = "SELECT name, value FROM value WHERE name >= ?1 ORDER BY name",
 };
 
 static int schema_version(sqlite3 *db, int *ret)
