@@ -24,6 +24,7 @@ E2E_TESTS = \
 	tests/e2e/hidden.sh \
 	tests/e2e/inode.sh \
 	tests/e2e/key-rotate.sh \
+	tests/e2e/kernel.py \
 	tests/e2e/key-slots.sh \
 	tests/e2e/lock-attempts.py \
 	tests/e2e/locks.sh \

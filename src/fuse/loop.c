@@ -2,9 +2,10 @@
  * The threads that take requests from the kernel: one leads, the others wait; see loop.h.
  *
  * The leader reads a request. A short one it answers itself and reads on; before a long one (data in bulk,
- * syncs, whatever may wait for the kernel) it hands the lead to a waiting thread. After an answer it looks
- * for the next request for a moment before it sleeps: a program that makes one call after the other then
- * never waits for a thread to wake, which on small calls is most of a round trip (doc/performance.md). */
+ * syncs) it hands the lead to a waiting thread, and so does a handler before it waits for the kernel, which
+ * may need an answer to another request first (loop_let_others_lead). After an answer it looks for the next
+ * request for a moment before it sleeps: a program that makes one call after the other then never waits for a
+ * thread to wake, which on small calls is most of a round trip (doc/performance.md). */
 #include "fuse/loop.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -37,7 +38,10 @@ struct loop_thread {
     struct loop_thread *below; /* on the stack of those that wait; under loop.lock */
     sem_t lead;                /* posted: you lead */
     struct fuse_buf buf;
+    bool leads; /* of the thread itself */
 };
+
+static _Thread_local struct loop_thread *current; /* in a thread of a loop */
 
 struct loop {
     struct fuse_session *session;
@@ -61,6 +65,14 @@ static void loop_hand_on(struct loop *l)
     l->waiting = next->below;
     l->waiting_count--;
     sem_post(&next->lead);
+}
+
+void loop_let_others_lead(void)
+{
+    if (!current || !current->leads)
+        return;
+    current->leads = false;
+    loop_hand_on(current->loop);
 }
 
 /* Waits until it is this thread's turn to lead. */
@@ -93,7 +105,7 @@ static void loop_wake_all(struct loop *l)
     eventfd_write(l->wake, 1);
 }
 
-/* May it take long, or wait for other requests to be answered? */
+/* May it take long? */
 static bool loop_is_long(const struct fuse_buf *buf)
 {
     const struct fuse_in_header *in = buf->mem;
@@ -111,7 +123,7 @@ static bool loop_is_long(const struct fuse_buf *buf)
     case FUSE_FSYNC:
     case FUSE_FSYNCDIR:
     case FUSE_SYNCFS:
-    case FUSE_SETXATTR: /* a lock first gets the kernel's dirty pages */
+    case FUSE_SETXATTR:
     case FUSE_REMOVEXATTR:
     case FUSE_READDIR:
     case FUSE_READDIRPLUS:
@@ -158,20 +170,20 @@ static int loop_receive(struct loop *l, struct fuse_buf *buf)
     return 0;
 }
 
-/* Leads until a long request has come: that one is answered after the lead is handed on. False at the end. */
+/* Leads until the lead was handed on and that request answered. False at the end. */
 static bool loop_lead(struct loop *l, struct loop_thread *t)
 {
+    t->leads = true;
     for (;;) {
         if (loop_receive(l, &t->buf) <= 0) {
             atomic_store(&l->over, true);
             fuse_session_exit(l->session);
             return false;
         }
-        bool is_long = loop_is_long(&t->buf);
-        if (is_long)
-            loop_hand_on(l);
+        if (loop_is_long(&t->buf))
+            loop_let_others_lead();
         fuse_session_process_buf(l->session, &t->buf);
-        if (is_long)
+        if (!t->leads)
             return true;
     }
 }
@@ -180,6 +192,7 @@ static void *loop_thread(void *arg)
 {
     struct loop_thread *t = arg;
     struct loop *l = t->loop;
+    current = t;
     do
         loop_await(l, t);
     while (!atomic_load(&l->over) && loop_lead(l, t));

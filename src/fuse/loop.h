@@ -9,4 +9,8 @@
  * this thread. 0 or -errno. */
 int loop_run(struct fuse_session *session, unsigned count);
 
+/* A handler is about to wait for something that the kernel does only when other requests are answered: from
+ * here on another thread takes them. Fine in any thread. */
+void loop_let_others_lead(void);
+
 #endif

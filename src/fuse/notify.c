@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * The notify threads and their queues; see notify.h. */
 #include "fuse/front.h"
+#include "fuse/loop.h"
 #include "fuse/notify.h"
 #include "util/cleanup.h"
 #include "util/log.h"
@@ -217,6 +218,7 @@ static int lane_send_and_wait(struct lane *lane, uint64_t ino)
         free(w);
         return -ENOMEM;
     }
+    loop_let_others_lead();
     LOCK_SCOPE(&lane->lock);
     if (lane->waiting >= WAITING_MAX) {
         free(item);
