@@ -151,11 +151,9 @@ static int restore_run(const struct invocation *inv)
 {
     struct restore_work work = {.inv = inv};
     struct reason reason = {0};
-    struct instant at, now;
+    struct instant at, now = instant_of_ns(clock_wall_ns());
     bool relative;
     const char *text = invocation_value(inv, "at");
-    int64_t wall = clock_wall_ns();
-    now = (struct instant){wall / 1000000000, (uint32_t)(wall % 1000000000)};
     if (!text)
         return command_usage(inv, "--at TIME is missing: the time whose state is to come back");
     if (timeform_parse(text, now, &at, &relative, &reason) < 0)

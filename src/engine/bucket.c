@@ -243,8 +243,7 @@ static int bucket_write_new(struct engine *e, struct caller *c, struct bucket *b
         r = e->meta_ops->tree_put(
             e->m, &(struct tree_row){.bucket = b->number, .key = span_of("", 0), .ino = b->root_ino, .kind = TREE_DIR});
     struct record record = {.mode = S_IFDIR | (mode & 07777), .uid = c->uid, .gid = c->gid, .generation = 1};
-    int64_t now = b->created_ns;
-    record.mtime = record.ctime = record.btime = (struct instant){now / 1000000000, (uint32_t)(now % 1000000000)};
+    record.mtime = record.ctime = record.btime = instant_of_ns(b->created_ns);
     principal_arn(&c->principal, record.made_by);
     if (r == 0)
         r = dir_row_put(e, b->number, span_of("", 0), b->root_ino, &record);

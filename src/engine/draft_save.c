@@ -219,7 +219,7 @@ static int recover_part(struct record *record, const struct recovered *part)
     if (err == 0)
         err = extmap_resize(record->map, size);
     if (mtime_ns)
-        record->mtime = record->ctime = (struct instant){mtime_ns / 1000000000, (uint32_t)(mtime_ns % 1000000000)};
+        record->mtime = record->ctime = instant_of_ns(mtime_ns);
     record->size_bytes = size;
     return err;
 }

@@ -502,11 +502,9 @@ static int store_version(struct import *m, struct version *v)
 
 static int import_version(struct import *m, struct span key)
 {
-    struct version v = {.bucket = m->b->number, .key_len = key.len, .key = malloc(key.len + 1)};
+    struct version v = {.bucket = m->b->number, .key_len = key.len, .key = key_copy(key)};
     if (!v.key)
         return -ENOMEM;
-    memcpy(v.key, key.p, key.len);
-    v.key[key.len] = 0;
     int r = key.len ? read_identity(m, &v) : bad(m, "a version without a key");
     if (r == 0)
         r = read_record(m, &v.record);

@@ -12,8 +12,7 @@ enum { INODE_HASH = 8192, INODE_UNUSED_MAX = 2048 };
 
 struct instant instant_now(void)
 {
-    int64_t ns = clock_wall_ns();
-    return (struct instant){ns / 1000000000, (uint32_t)(ns % 1000000000)};
+    return instant_of_ns(clock_wall_ns());
 }
 
 static struct inode **inode_slot(struct engine *e, uint64_t ino)
@@ -104,13 +103,22 @@ void inodes_unload(struct engine *e)
     e->inodes = NULL;
 }
 
-static int inode_set_key(struct inode *i, struct span key)
+uint8_t *key_copy(struct span key)
 {
     uint8_t *copy = malloc(key.len + 1);
     if (!copy)
-        return -ENOMEM;
-    memcpy(copy, key.p, key.len);
+        return NULL;
+    if (key.len)
+        memcpy(copy, key.p, key.len);
     copy[key.len] = 0;
+    return copy;
+}
+
+static int inode_set_key(struct inode *i, struct span key)
+{
+    uint8_t *copy = key_copy(key);
+    if (!copy)
+        return -ENOMEM;
     free(i->key);
     i->key = copy;
     i->key_len = key.len;
@@ -169,7 +177,7 @@ int inode_reload(struct engine *e, struct inode *i)
     i->record = v.record;
     v.record = (struct record){0};
     i->seq = v.seq;
-    i->data_bytes = i->record.map ? extmap_data_bytes(i->record.map) : 0;
+    i->data_bytes = record_data_bytes(&i->record);
     version_done(&v);
     return 0;
 }
@@ -251,7 +259,12 @@ static void inode_attr_implicit(struct engine *e, struct inode *i, struct engine
     inode_put(e, root);
 }
 
-void record_attr(const struct record *r, struct engine_attr *ret)
+uint64_t record_data_bytes(const struct record *r)
+{
+    return r->map ? extmap_data_bytes(r->map) : 0;
+}
+
+void record_attr(const struct record *r, uint64_t data_bytes, struct engine_attr *ret)
 {
     ret->generation = 1;
     ret->mode = r->mode;
@@ -261,7 +274,7 @@ void record_attr(const struct record *r, struct engine_attr *ret)
     ret->rdev_major = r->rdev_major;
     ret->rdev_minor = r->rdev_minor;
     ret->size_bytes = r->size_bytes;
-    ret->blocks = r->map ? (extmap_data_bytes(r->map) + 511) / 512 : 0;
+    ret->blocks = (data_bytes + 511) / 512;
     ret->mtime = r->mtime;
     ret->atime = r->atime_set ? r->atime : r->mtime;
     ret->ctime = r->ctime;
@@ -270,11 +283,10 @@ void record_attr(const struct record *r, struct engine_attr *ret)
 
 void inode_attr(struct engine *e, struct inode *i, struct engine_attr *ret)
 {
-    record_attr(&i->record, ret);
+    record_attr(&i->record, i->data_bytes, ret); /* counted when it was loaded: a stat does not walk the map */
     ret->ino = i->ino;
     ret->generation = i->generation;
     ret->nlink = i->orphan ? 0 : i->nlink;
-    ret->blocks = (i->data_bytes + 511) / 512;
     if (i->dir) {
         ret->nlink = 1;
         ret->size_bytes = 0;
@@ -290,22 +302,33 @@ void inode_attr(struct engine *e, struct inode *i, struct engine_attr *ret)
         ret->blocks = (ret->size_bytes + 511) / 512;
     int64_t written = atomic_load(&i->live_mtime_ns);
     if (written) {
-        ret->mtime = ret->ctime = (struct instant){written / 1000000000, (uint32_t)(written % 1000000000)};
+        ret->mtime = ret->ctime = instant_of_ns(written);
         if (!i->record.atime_set)
             ret->atime = ret->mtime;
     }
 }
 
-int dir_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, const struct record *record)
+static int inode_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, const struct inode_body *body)
 {
-    struct inode_body body = {.generation = record->generation ? record->generation : 1, .nlink = 1, .dir = true, .record = *record};
     struct bytes packed = {0};
-    inode_body_encode(&body, &packed);
+    inode_body_encode(body, &packed);
     int r = packed.failed ? -ENOMEM
                           : e->meta_ops->inode_put(e->m, &(struct inode_row){.ino = ino, .bucket = bucket, .key = key,
                                                                             .body = span_of(packed.data, packed.len)});
     bytes_done(&packed);
     return r;
+}
+
+int dir_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, const struct record *record)
+{
+    struct inode_body body = {.generation = record->generation ? record->generation : 1, .nlink = 1, .dir = true, .record = *record};
+    return inode_row_put(e, bucket, key, ino, &body);
+}
+
+int file_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, uint64_t generation, uint32_t nlink)
+{
+    struct inode_body body = {.generation = generation, .nlink = nlink};
+    return inode_row_put(e, bucket, key, ino, &body);
 }
 
 int inode_save(struct engine *e, struct inode *i)
@@ -314,18 +337,6 @@ int inode_save(struct engine *e, struct inode *i)
     if (i->dir)
         return dir_row_put(e, i->bucket->number, key, i->ino, &i->record);
     return file_row_put(e, i->bucket->number, key, i->ino, i->generation, i->nlink);
-}
-
-int file_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, uint64_t generation, uint32_t nlink)
-{
-    struct inode_body body = {.generation = generation, .nlink = nlink};
-    struct bytes packed = {0};
-    inode_body_encode(&body, &packed);
-    int r = packed.failed ? -ENOMEM
-                          : e->meta_ops->inode_put(e->m, &(struct inode_row){.ino = ino, .bucket = bucket, .key = key,
-                                                                            .body = span_of(packed.data, packed.len)});
-    bytes_done(&packed);
-    return r;
 }
 
 /* Moves an inode's first name: row and cache. M, txn. */
@@ -386,11 +397,9 @@ static int names_add(void *arg, uint32_t bucket, struct span key)
         list->cap = cap;
     }
     struct version_ref *ref = &list->refs[list->count];
-    *ref = (struct version_ref){.bucket = bucket, .key_len = key.len, .key = malloc(key.len + 1)};
+    *ref = (struct version_ref){.bucket = bucket, .key_len = key.len, .key = key_copy(key)};
     if (!ref->key)
         return -ENOMEM;
-    memcpy(ref->key, key.p, key.len);
-    ref->key[key.len] = 0;
     list->count++;
     return 0;
 }

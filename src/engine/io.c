@@ -478,12 +478,8 @@ static int copy_source_map(struct engine *e, struct inode *in, struct inode *out
     r = part ? extmap_share(part, offset, map, offset, length) : -ENOMEM;
     if (r == 0)
         r = extmap_tidy(part);
-    for (size_t n = 0; r == 0 && in->bucket != out->bucket && n < part->dek_count; n++) {
-        struct extmap_dek wrapped;
-        r = keyring_dek_rewrap(e, in->bucket, out->bucket, &part->deks[n], &wrapped);
-        if (r == 0)
-            part->deks[n] = wrapped;
-    }
+    if (r == 0 && in->bucket != out->bucket)
+        r = keyring_map_rewrap(e, in->bucket, out->bucket, part);
     if (r == 0)
         r = content_inline_to_segment(e->pipe, part);
     content_unref(content);

@@ -285,7 +285,7 @@ int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extm
     return r == -EBADMSG ? -EIO : r;
 }
 
-int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct extmap_dek *src,
+static int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct extmap_dek *src,
                        struct extmap_dek *dst)
 {
     uint8_t key[32];
@@ -295,6 +295,18 @@ int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct
         r = keyring_wrap(e, to, key, dst);
     }
     secret_wipe(key, sizeof key);
+    return r;
+}
+
+int keyring_map_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, struct extmap *map)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < map->dek_count; i++) {
+        struct extmap_dek wrapped;
+        r = keyring_dek_rewrap(e, from, to, &map->deks[i], &wrapped);
+        if (r == 0)
+            map->deks[i] = wrapped;
+    }
     return r;
 }
 

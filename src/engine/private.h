@@ -242,10 +242,13 @@ struct inode *inode_cached(struct engine *e, uint64_t ino);          /* M: not r
 int inode_save(struct engine *e, struct inode *i);                   /* M, txn: writes the inode row (directories: attributes too) */
 void inode_touch_dir(struct engine *e, struct inode *dir);           /* M: a name came or went: mtime, ctime now, saved soon */
 int inode_save_dirty_dirs(struct engine *e);                         /* M: in a transaction of its own */
+uint8_t *key_copy(struct span key); /* owned, with a zero behind it that is not counted; NULL: no memory */
 struct instant instant_now(void);
 int inode_rekey(struct engine *e, struct inode *i, struct span key); /* M, txn: its first name is now `key` */
 int file_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, uint64_t generation, uint32_t nlink); /* M, txn */
-void record_attr(const struct record *r, struct engine_attr *ret);   /* attributes of a version; ino is left to the caller */
+/* Attributes of a version whose content has data_bytes that are not holes; ino is left to the caller. */
+void record_attr(const struct record *r, uint64_t data_bytes, struct engine_attr *ret);
+uint64_t record_data_bytes(const struct record *r); /* walks the map */
 void inodes_unload(struct engine *e);                                /* M */
 int inode_reload(struct engine *e, struct inode *i);                 /* M: attributes of what is current now */
 /* Writes a directory's inode row. M, txn. */
@@ -422,7 +425,8 @@ int keyring_bucket_new(struct engine *e, struct bucket *b); /* M, txn: makes the
 int keyring_dek_new(struct engine *e, const struct bucket *b, struct extmap_dek *ret_wrapped, struct content_key **ret);
 /* The opened form of a wrapped data key (cached). Own lock. */
 int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extmap_dek *dek, struct content_key **ret);
-int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct extmap_dek *src, struct extmap_dek *dst);
+/* The data keys of a private map that leaves one bucket for another, wrapped anew. On failure some are done: drop the map. */
+int keyring_map_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, struct extmap *map);
 /* A new version of the bucket's key, for data keys made from now on; the row is the caller's to write (txn) before it is taken into
  * use. Earlier versions stay in memory until the store is closed: what is in use may still hold their wraps. M */
 int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row *ret);

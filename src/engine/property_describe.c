@@ -70,7 +70,7 @@ static void put_attr(struct property_call *p, json_t *out)
     if (p->inode)
         inode_attr(p->engine, p->inode, &attr);
     else
-        record_attr(&p->version.record, &attr);
+        record_attr(&p->version.record, record_data_bytes(&p->version.record), &attr);
     char mode[8];
     snprintf(mode, sizeof mode, "%04o", attr.mode & 07777);
     json_object_set_new(out, "type", json_string(kind_of(p, attr.mode)));

@@ -31,7 +31,7 @@ int publish_record(struct inode *i, struct extmap *map, struct record *ret)
     attrs_remove(&ret->attrs, ATTR_FACT, "tied", 4);
     int64_t written = atomic_load(&i->live_mtime_ns);
     if (written) {
-        ret->mtime = ret->ctime = (struct instant){written / 1000000000, (uint32_t)(written % 1000000000)};
+        ret->mtime = ret->ctime = instant_of_ns(written);
         atomic_store(&i->live_mtime_ns, 0);
         i->record.mtime = i->record.ctime = ret->mtime;
     }

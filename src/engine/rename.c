@@ -191,11 +191,9 @@ static int moving_rename_inode(struct engine *e, struct bucket *b, struct moving
 
 static int version_set_key(struct version *v, struct span to)
 {
-    uint8_t *key = malloc(to.len + 1);
+    uint8_t *key = key_copy(to);
     if (!key)
         return -ENOMEM;
-    memcpy(key, to.p, to.len);
-    key[to.len] = 0;
     free(v->key);
     v->key = key;
     v->key_len = to.len;

@@ -428,7 +428,7 @@ static int tree_mkdir(struct engine *e, struct caller *c, struct inode *dir, con
         r = txn_end(e, tree_mkdir_row(e, dir->bucket, key, &record, ino));
         if (r == 0) {
             inode_touch_dir(e, dir);
-            record_attr(&record, ret);
+            record_attr(&record, 0, ret);
             ret->ino = ino;
             ret->size_bytes = ret->blocks = 0;
         }
@@ -476,7 +476,7 @@ static int tree_publish_new(struct engine *e, struct caller *c, struct inode *di
     if (r < 0)
         return r;
     inode_touch_dir(e, dir);
-    record_attr(record, ret);
+    record_attr(record, record_data_bytes(record), ret);
     ret->ino = ino;
     return 0;
 }

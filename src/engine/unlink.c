@@ -10,13 +10,8 @@ enum { TREE_KEY_MAX = 4095 };
 static int names_first(void *arg, uint32_t bucket, struct span key)
 {
     struct version_ref *ref = arg;
-    ref->bucket = bucket;
-    ref->key_len = key.len;
-    ref->key = malloc(key.len + 1);
-    if (!ref->key)
-        return -ENOMEM;
-    memcpy(ref->key, key.p, key.len);
-    return 1;
+    *ref = (struct version_ref){.bucket = bucket, .key_len = key.len, .key = key_copy(key)};
+    return ref->key ? 1 : -ENOMEM;
 }
 
 /* A file with further names loses one of them. */

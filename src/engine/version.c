@@ -30,11 +30,9 @@ int version_decode(const struct version_row *row, struct version *ret)
         .legal_hold = row->legal_hold,
     };
     memcpy(v.id, row->id, sizeof v.id);
-    v.key = malloc(row->key.len + 1);
+    v.key = key_copy(row->key);
     if (!v.key)
         return -ENOMEM;
-    memcpy(v.key, row->key.p, row->key.len);
-    v.key[row->key.len] = 0;
     int r = record_decode(row->body.p, row->body.len, row->data.p, row->data.len, &v.record);
     if (r < 0) {
         free(v.key);
@@ -156,14 +154,14 @@ void version_describe(struct engine *e, struct version *v, bool latest, struct e
     };
     version_id_text(v, ret->id);
     version_name(v, ret->name);
-    record_attr(&v->record, &ret->attr);
+    record_attr(&v->record, record_data_bytes(&v->record), &ret->attr);
     ret->attr.ino = v->ino;
     memcpy(ret->etag, v->record.etag, sizeof ret->etag);
     memcpy(ret->made_by, v->record.made_by, sizeof ret->made_by);
     if (v->flags & VERSION_MARKER) {
         ret->attr.mode = S_IFREG | 0444;
         ret->attr.mtime = ret->attr.ctime = ret->attr.atime = ret->attr.btime =
-            (struct instant){v->publish_ns / 1000000000, (uint32_t)(v->publish_ns % 1000000000)};
+            instant_of_ns(v->publish_ns);
     }
 }
 
@@ -455,14 +453,7 @@ int record_share(struct engine *e, const struct bucket *from, const struct bucke
     if (r < 0 || from == to || !dst->map)
         return r;
     struct extmap *map = extmap_copy(dst->map);
-    if (!map)
-        r = -ENOMEM;
-    for (size_t i = 0; r == 0 && i < map->dek_count; i++) {
-        struct extmap_dek wrapped;
-        r = keyring_dek_rewrap(e, from, to, &map->deks[i], &wrapped);
-        if (r == 0)
-            map->deks[i] = wrapped;
-    }
+    r = map ? keyring_map_rewrap(e, from, to, map) : -ENOMEM;
     if (r < 0) {
         extmap_unref(map);
         record_done(dst);

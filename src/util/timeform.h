@@ -14,6 +14,11 @@ struct instant {
     uint32_t nsec; /* 0..999999999 */
 };
 
+static inline struct instant instant_of_ns(int64_t ns) /* since 1970, not negative */
+{
+    return (struct instant){ns / 1000000000, (uint32_t)(ns % 1000000000)};
+}
+
 /* Any TIME form; names relative to `now` (times of day and days use the machine's zone). *ret_relative: it was meant relative
  * to now (must not be cached). -EINVAL for no form or an impossible date, -ERANGE for the future; the reason lists the forms. */
 int timeform_parse(const char *text, struct instant now, struct instant *ret, bool *ret_relative, struct reason *reason);
