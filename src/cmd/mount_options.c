@@ -168,7 +168,7 @@ static const struct mount_option option_table[] = {
     {"allow_root", NULL, "let root in beside the user who mounts", set_allow_root},
     {"auto_unmount", NULL, "unmount when the daemon dies", set_auto_unmount},
     {"nonempty", NULL, "mount over a directory that is not empty", set_nonempty},
-    {"max_idle_threads", "N", "how many idle threads the daemon keeps", set_max_idle_threads},
+    {"max_idle_threads", "N", "how many waiting threads keep their buffer of 1 MiB (4)", set_max_idle_threads},
     {"ro", NULL, "change nothing, not even the store's own files", set_ro},
     {"suid", NULL, "honour setuid bits (root only; off if not given)", set_suid},
     {"dev", NULL, "honour device nodes (root only; off if not given)", set_dev},

@@ -25,7 +25,6 @@ static int handle_new(struct engine *e, struct caller *c, struct inode *i, int f
         return -ENOMEM;
     h->engine = e;
     h->inode = i;
-    h->flags = flags;
     h->uid = c->uid;
     h->principal = c->principal;
     h->writable = (flags & O_ACCMODE) != O_RDONLY;
@@ -332,7 +331,7 @@ static bool sync_published(struct engine *e, struct inode *i)
 {
     LOCK_SCOPE(&e->meta);
     durable_promise(e, i->seq);
-    return !i->record.map || extmap_all_inline(i->record.map);
+    return record_inline(&i->record);
 }
 
 int engine_fsync(struct engine_handle *h, bool data_only)

@@ -124,7 +124,6 @@ struct engine_handle {
     struct inode *inode;     /* NULL for a handle on an old version */
     struct content *content; /* old versions: pinned */
     uint64_t size_bytes;     /* old versions */
-    int flags;
     uint32_t uid;
     struct principal principal;
     bool writable;
@@ -172,7 +171,6 @@ struct engine {
     struct bypasses *bypasses;   /* M */
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
     uint64_t promised_seq;       /* M: versions up to here are durable, or somebody is making them so: their rows keep their content */
-    uint64_t pins;               /* M: readers of old versions; gc looks at them */
     struct gc_pin *pin_list;     /* M */
     struct upkeep *upkeep;       /* gc.c: collection and compaction */
 

@@ -157,7 +157,6 @@ void gc_pin_add(struct engine *e, struct gc_pin *pin, struct extmap *map)
     if (e->pin_list)
         e->pin_list->prev = pin;
     e->pin_list = pin;
-    e->pins++;
 }
 
 void gc_pin_remove(struct engine *e, struct gc_pin *pin)
@@ -168,7 +167,6 @@ void gc_pin_remove(struct engine *e, struct gc_pin *pin)
         e->pin_list = pin->next;
     if (pin->next)
         pin->next->prev = pin->prev;
-    e->pins--;
     extmap_unref(pin->map);
     pin->map = NULL;
 }

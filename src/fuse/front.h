@@ -25,7 +25,7 @@ enum {
     FRONT_READ_AHEAD_KIB = 8192,    /* measured: cold sequential reads gain up to here */
     FRONT_DIRTY_RATIO_PERCENT = 20, /* of the dirty page limit; FUSE's 1 % starves write-back */
     FRONT_THREADS_MAX = 64,         /* fsync and key services wait in a thread each */
-    FRONT_THREADS_IDLE = 8,         /* each may hold a buffer of FRONT_REQUEST_BYTES */
+    FRONT_THREADS_IDLE = 4,         /* of those, keep a buffer of FRONT_REQUEST_BYTES while they wait */
     FRONT_WRITER_SLOTS = 1024,
     FRONT_NAME_BYTES = 255,
 };

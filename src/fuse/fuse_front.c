@@ -166,7 +166,7 @@ int fuse_front_loop(struct fuse_front *front)
 {
     int err = stopper_start(front, &front->stopper);
     if (!err) {
-        err = loop_run(front->session, FRONT_THREADS_MAX);
+        err = loop_run(front->session, FRONT_THREADS_MAX, front->threads_idle);
         stopper_loop_ended(front->stopper);
     }
     return err > 0 ? -err : err;

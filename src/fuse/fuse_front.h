@@ -26,7 +26,7 @@ struct fuse_front_config {
     bool ro, allow_other, allow_root, auto_unmount, suid, dev, noexec, nonempty;
     bool shared; /* callers of several principals: cache no entries of buckets (mount.md section 8) */
     bool list_xattrs_all;      /* listxattr names computed and lock attributes too */
-    unsigned max_idle_threads; /* 0: default */
+    unsigned max_idle_threads; /* waiting threads that keep their buffer; 0: default */
     /* Called once, from a thread of the loop, when the mount is usable. May be NULL. */
     void (*ready)(void *arg);
     void *ready_arg;

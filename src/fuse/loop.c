@@ -28,7 +28,6 @@
 
 enum {
     LOOP_SPIN_NS = 50000, /* longer than a program takes between two calls, shorter than anyone notices */
-    LOOP_WARM = 4,        /* waiting threads that keep their buffer of 1 MiB */
     LOOP_INLINE_BYTES = 64 << 10 /* data up to here is moved in less time than a thread takes to wake */
 };
 
@@ -48,6 +47,7 @@ struct loop {
     pthread_mutex_t lock;
     struct loop_thread *waiting; /* under lock: last in, first out, so that few threads stay warm */
     unsigned waiting_count;      /* under lock */
+    unsigned warm;               /* so many of those that wait keep their buffer; fixed */
     bool leaderless;             /* under lock: the next thread that is free leads */
     sem_t ended;                 /* posted by each thread that ends */
     int wake;                    /* eventfd: gets the leader out of its sleep at the end */
@@ -86,7 +86,7 @@ static void loop_await(struct loop *l, struct loop_thread *t)
         }
         t->below = l->waiting;
         l->waiting = t;
-        if (++l->waiting_count > LOOP_WARM) { /* deep down it may wait long: its buffer goes back */
+        if (++l->waiting_count > l->warm) { /* deep down it may wait long: its buffer goes back */
             free(t->buf.mem);
             t->buf.mem = NULL;
         }
@@ -220,9 +220,9 @@ static int loop_start(struct loop *l, struct loop_thread *threads, unsigned coun
     return made ? (int)made : -err;
 }
 
-int loop_run(struct fuse_session *session, unsigned count)
+int loop_run(struct fuse_session *session, unsigned count, unsigned warm)
 {
-    struct loop l = {.session = session, .leaderless = true, .wake = eventfd(0, EFD_CLOEXEC)};
+    struct loop l = {.session = session, .warm = warm, .leaderless = true, .wake = eventfd(0, EFD_CLOEXEC)};
     struct loop_thread *threads = calloc(count, sizeof *threads);
     if (l.wake < 0 || !threads) {
         free(threads);
