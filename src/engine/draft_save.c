@@ -211,10 +211,12 @@ static int recover_part(struct record *record, const struct recovered *part)
     if (format != DRAFT_PART || !reader_finished(&r))
         return -EIO;
     struct extmap *map;
-    if (extmap_decode(packed, map_len, &map) < 0 || map->size_bytes < offset)
+    if (extmap_decode(packed, map_len, &map) < 0)
         return -EIO;
     bytes_put(&map->inline_data, data, data_len);
-    int err = map->inline_data.failed ? -ENOMEM : extmap_share(record->map, offset, map, offset, map->size_bytes - offset);
+    int err = map->size_bytes < offset  ? -EIO
+              : map->inline_data.failed ? -ENOMEM
+                                        : extmap_share(record->map, offset, map, offset, map->size_bytes - offset);
     extmap_unref(map);
     if (err == 0)
         err = extmap_resize(record->map, size);
@@ -250,10 +252,9 @@ static int recover_publish(struct engine *e, struct caller *c, struct inode *i, 
     uint64_t seq;
     for (size_t n = 0; err == 0 && n < count; n++)
         err = version_publish(e, c, i->bucket, span_of(names[n].key, names[n].key_len), i->ino, &record, false, &seq);
-    if (err == 0) {
-        version_refs_free(names, count);
+    version_refs_free(names, count);
+    if (err == 0)
         log_notice("recovered '%s': published as it was at its last fsync", engine_show(i->bucket, span_of(i->key, i->key_len)));
-    }
     record_done(&record);
     return err;
 }
