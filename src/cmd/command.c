@@ -49,20 +49,21 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
+static const struct command *command_verb_find(const struct command *command, const char *word)
+{
+    for (size_t i = 0; command->verbs[i]; i++)
+        if (!strcmp(strrchr(command->verbs[i]->name, ' ') + 1, word))
+            return command->verbs[i];
+    return NULL;
+}
+
 const struct command *command_of_arguments(int argc, char **argv, int *ret_skip)
 {
-    const struct command *command = argc > 0 ? command_find(argv[0]) : NULL;
-    if (!command)
-        return NULL;
-    *ret_skip = 1;
-    if (!command->verbs || argc < 2)
-        return command;
-    for (size_t i = 0; command->verbs[i]; i++) {
-        const char *verb = strrchr(command->verbs[i]->name, ' ') + 1;
-        if (!strcmp(verb, argv[1])) {
-            *ret_skip = 2;
-            return command->verbs[i];
-        }
+    const struct command *command = argc > 0 ? command_find(argv[0]) : NULL, *verb;
+    *ret_skip = command != NULL;
+    while (command && command->verbs && *ret_skip < argc && (verb = command_verb_find(command, argv[*ret_skip]))) {
+        command = verb;
+        ++*ret_skip;
     }
     return command;
 }

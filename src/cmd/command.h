@@ -37,7 +37,7 @@ enum command_flags {
 struct invocation;
 
 struct command {
-    const char *name;             /* a verb has its noun before it: "bucket create" */
+    const char *name;             /* a verb has its nouns before it: "bucket create", "user key create" */
     const char *alias;            /* or NULL */
     const char *operands;         /* "STORE MNT" */
     const char *summary;          /* a phrase: "make a store" */
@@ -46,7 +46,7 @@ struct command {
     unsigned flags;
     int min_operands, max_operands; /* max -1: any number */
     struct example examples[2];
-    const struct command *const *verbs; /* NULL-terminated; then the command itself has no run */
+    const struct command *const *verbs; /* NULL-terminated; then it has no run; a verb may have verbs of its own */
     int (*run)(const struct invocation *inv);
 };
 

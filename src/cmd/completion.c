@@ -27,15 +27,19 @@ static void completion_values(FILE *f, const struct command *c)
     }
 }
 
+static void completion_of(FILE *f, const struct command *const *commands, void (*fn)(FILE *, const struct command *))
+{
+    for (size_t i = 0; commands[i]; i++) {
+        if (commands[i]->verbs)
+            completion_of(f, commands[i]->verbs, fn);
+        else
+            fn(f, commands[i]);
+    }
+}
+
 static void completion_each(FILE *f, void (*fn)(FILE *, const struct command *))
 {
-    for (size_t i = 0; command_table[i]; i++) {
-        const struct command *c = command_table[i];
-        if (!c->verbs)
-            fn(f, c);
-        for (size_t v = 0; c->verbs && c->verbs[v]; v++)
-            fn(f, c->verbs[v]);
-    }
+    completion_of(f, command_table, fn);
 }
 
 static void completion_bash_case(FILE *f, const struct command *c)
@@ -55,15 +59,16 @@ static void completion_commands(FILE *f)
             fprintf(f, "%s ", command_table[i]->name);
 }
 
-static void completion_verbs(FILE *f)
+static void completion_verbs_of(FILE *f, const struct command *const *commands)
 {
-    for (size_t i = 0; command_table[i]; i++) {
-        if (!command_table[i]->verbs)
+    for (size_t i = 0; commands[i]; i++) {
+        if (!commands[i]->verbs)
             continue;
-        fprintf(f, "    %s) verbs='", command_table[i]->name);
-        for (size_t v = 0; command_table[i]->verbs[v]; v++)
-            fprintf(f, "%s ", strrchr(command_table[i]->verbs[v]->name, ' ') + 1);
+        fprintf(f, "        \"%s\") verbs='", commands[i]->name);
+        for (size_t v = 0; commands[i]->verbs[v]; v++)
+            fprintf(f, "%s ", strrchr(commands[i]->verbs[v]->name, ' ') + 1);
         fputs("' ;;\n", f);
+        completion_verbs_of(f, commands[i]->verbs);
     }
 }
 
@@ -71,18 +76,20 @@ void help_completion_bash(FILE *f)
 {
     fputs("# bash completion for holdfs; made by `holdfs help --completion bash`\n"
           "_holdfs() {\n"
-          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verbs= words= name\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verbs= words= name at=2\n"
           "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
           "        COMPREPLY=($(compgen -W '",
           f);
     completion_commands(f);
-    fputs("' -- \"$cur\"))\n        return\n    fi\n    name=${COMP_WORDS[1]}\n    case $name in\n", f);
-    completion_verbs(f);
-    fputs("    esac\n"
-          "    if [ -n \"$verbs\" ]; then\n"
-          "        if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+    fputs("' -- \"$cur\"))\n        return\n    fi\n    name=${COMP_WORDS[1]}\n"
+          "    while :; do\n        verbs=\n        case $name in\n",
+          f);
+    completion_verbs_of(f, command_table);
+    fputs("        esac\n"
+          "        [ -n \"$verbs\" ] || break\n"
+          "        if [ \"$COMP_CWORD\" -eq \"$at\" ]; then\n"
           "            COMPREPLY=($(compgen -W \"$verbs\" -- \"$cur\"))\n            return\n        fi\n"
-          "        name=\"$name ${COMP_WORDS[2]}\"\n    fi\n"
+          "        name=\"$name ${COMP_WORDS[at]}\" at=$((at + 1))\n    done\n"
           "    case \"$name $prev\" in\n",
           f);
     completion_each(f, completion_values);
@@ -153,12 +160,13 @@ void help_completion_zsh(FILE *f)
         fputs("'\n", f);
     }
     fputs("    )\n    local name=$words[2] verbs=\n"
-          "    if (( CURRENT == 2 )); then _describe command commands; return; fi\n    case $name in\n",
+          "    if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+          "    while true; do\n        verbs=\n        case $name in\n",
           f);
-    completion_verbs(f);
-    fputs("    esac\n    if [[ -n $verbs ]]; then\n"
+    completion_verbs_of(f, command_table);
+    fputs("        esac\n        [[ -n $verbs ]] || break\n"
           "        if (( CURRENT == 3 )); then compadd -- ${=verbs}; return; fi\n"
-          "        name=\"$name $words[3]\"; shift words; (( CURRENT-- ))\n    fi\n"
+          "        name=\"$name $words[3]\"; shift words; (( CURRENT-- ))\n    done\n"
           "    shift words; (( CURRENT-- ))\n    case $name in\n",
           f);
     completion_each(f, completion_zsh_case);

@@ -57,8 +57,13 @@ static void help_examples(FILE *f, const struct command *c)
 
 static void help_verbs(FILE *f, const struct command *c)
 {
-    for (size_t i = 0; c->verbs[i]; i++)
-        help_usage_line(f, i == 0 ? "Usage: " : "       ", c->verbs[i]);
+    for (size_t i = 0; c->verbs[i]; i++) {
+        const char *before = i == 0 ? "Usage: " : "       ";
+        if (c->verbs[i]->verbs)
+            fprintf(f, "%sholdfs %s VERB ...\n", before, c->verbs[i]->name);
+        else
+            help_usage_line(f, before, c->verbs[i]);
+    }
     fputc('\n', f);
     help_wrap(f, c->text, 0, 0);
     fprintf(f, "`holdfs %s VERB --help` tells the options of each.\n", c->name);

@@ -39,13 +39,13 @@ static const struct option help_options[] = {
 
 const struct command command_help = {
     .name = "help",
-    .operands = "[COMMAND [VERB]]",
+    .operands = "[COMMAND [VERB...]]",
     .summary = "tell how a command is used",
     .text = "Lists the commands, or tells the options of one and shows two examples. Without a manual page "
             "at hand "
             "this is the reference: holdfs(1) is made from the same text.",
     .options = help_options,
-    .max_operands = 2,
+    .max_operands = 3,
     .examples = {{"holdfs help", "List the commands"},
                  {"holdfs help bucket create", "The options of one command"}},
     .run = help_run,

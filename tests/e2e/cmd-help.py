@@ -26,16 +26,21 @@ def run(*args):
     return subprocess.run([HOLDFS, *args], capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
+def verbs_of(command):
+    """The command, and every verb below it."""
+    out = run(*command, "--help").stdout
+    yield command
+    if "VERB --help" in out:
+        name = " ".join(command)
+        for verb in re.findall(rf"^(?:Usage:|      ) holdfs {name} ([a-z-]+)\b(?! \.\.\.)", out, re.M):
+            yield from verbs_of([*command, verb])
+
+
 def commands():
     """Every command and verb that --help of its parent lists."""
     overview = run("help").stdout
     for name in re.findall(r"^  (?!holdfs )([a-z-]+) +\S", overview, re.M):
-        out = run(name, "--help").stdout
-        verbs = re.findall(rf"^(?:Usage:|      ) holdfs {name} ([a-z-]+)\b(?! \.\.\.)", out, re.M)
-        yield [name]
-        if "VERB --help" in out:
-            for verb in verbs:
-                yield [name, verb]
+        yield from verbs_of([name])
 
 
 def table_part(page):
