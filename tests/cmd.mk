@@ -14,3 +14,8 @@ tests_unit_test_cmd_wire_LDADD = $(cmd_test_libs)
 cmd_stories = tests/e2e/cmd-control.py tests/e2e/cmd-help.py tests/e2e/cmd-mount.py tests/e2e/cmd-terminal.py
 TESTS += $(cmd_tests) $(cmd_stories) tests/tidy
 EXTRA_DIST += $(cmd_stories) tests/tidy tests/tidy-exceptions
+
+# The house rules alone.
+tidy:
+	$(srcdir)/tests/tidy $(srcdir)
+.PHONY: tidy
