@@ -76,6 +76,7 @@ static int mount_open_store(struct mount_work *work, struct reason *reason)
         .settle_default_s = o->settle_s,
         .sync_close = o->sync_close,
         .cache_bytes = o->cache_bytes,
+        .uid_map = o->uid_map,
     };
     r = engine_open(&config, &work->engine, reason);
     secret_free(unlock.secret);

@@ -23,6 +23,7 @@ struct mount_options {
     bool new_bucket_unversioned, sync_close;
     int64_t settle_s; /* -1: the store's default */
     uint64_t cache_bytes;
+    const char *uid_map; /* NULL: none */
     char **text; /* owned copies of the lists that were given */
     size_t text_count;
 };

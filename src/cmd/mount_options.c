@@ -78,6 +78,17 @@ static int choice_of(const char *option, const char *value, const char *no, cons
     return 0;
 }
 
+/* What stands there is read when the store is open, which knows the names. */
+static int set_uid_map(struct mount_options *o, const char *value, struct reason *reason)
+{
+    if (!*value)
+        return reason_fail(reason, EINVAL, "uid-map= takes UID:WHO[/UID:WHO...]");
+    if (o->uid_map)
+        return reason_fail(reason, EINVAL, "uid-map= is given twice; put all into one: UID:WHO/UID:WHO");
+    o->uid_map = value;
+    return 0;
+}
+
 static int set_new_bucket(struct mount_options *o, const char *value, struct reason *reason)
 {
     return choice_of("new-bucket", value, "versioned", "unversioned", &o->new_bucket_unversioned, reason);
@@ -156,6 +167,10 @@ static const struct mount_option option_table[] = {
     {"versions-name", "NAME", "the name of the hidden directories of versions; .versions if not given",
      set_versions_name},
     {"at-name", "NAME", "the name of the hidden directories of earlier times; .at if not given", set_at_name},
+    {"uid-map", "UID:WHO[/UID:WHO...]",
+     "who a uid is on this mount, before what the store says: a user's name, root, ACCOUNT:NAME, ACCOUNT:root or anonymous; * for UID "
+     "is all others",
+     set_uid_map},
     {"new-bucket", "unversioned", "a bucket made by mkdir keeps no versions until told to", set_new_bucket},
     {"settle", "SECONDS", "settle time of new buckets, 0 to 86400", set_settle},
     {"sync", "close", "close(2) survives a power cut, not only fsync(2); slower", set_sync},
@@ -294,11 +309,18 @@ int mount_options_add(struct mount_options *o, const char *list, bool sloppy, st
     return 0;
 }
 
+/* Whether the map makes every uid the same: `*:WHO`, and nobody else beside it. Then the kernel's caches serve one principal. */
+static bool uid_map_is_one(const char *map)
+{
+    const char *rest = map && !strncmp(map, "*:", 2) ? map + 2 : NULL;
+    return rest && *rest && !strchr(rest, '/');
+}
+
 int mount_options_check(struct mount_options *o, struct reason *reason)
 {
     if (o->fuse.allow_other && o->fuse.allow_root)
         return reason_fail(reason, EINVAL, "allow_other and allow_root exclude each other");
-    o->fuse.shared = o->fuse.allow_other || (o->fuse.allow_root && getuid() != 0);
+    o->fuse.shared = (o->fuse.allow_other || (o->fuse.allow_root && getuid() != 0)) && !uid_map_is_one(o->uid_map);
     return 0;
 }
 

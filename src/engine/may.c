@@ -502,6 +502,8 @@ static int can_context(struct caller *c, const json_t *context, struct can *can)
         json_array_foreach(list, n, value) {
             if (can->m.count == VALUES_MAX)
                 return reason_fail(&c->reason, E2BIG, "at most %d values", VALUES_MAX);
+            if (!json_is_string(value))
+                return reason_fail(&c->reason, EINVAL, "the values of '%.128s' are strings", name);
             can->values[can->m.count++] = (struct auth_value){.key = key, .tag = tag, .text = json_string_value(value), .len = json_string_length(value)};
         }
     }
