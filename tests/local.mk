@@ -120,5 +120,6 @@ include $(top_srcdir)/tests/engine.mk
 include $(top_srcdir)/tests/tree.mk
 include $(top_srcdir)/tests/lock.mk
 include $(top_srcdir)/tests/auth.mk
+include $(top_srcdir)/tests/audit.mk
 include $(top_srcdir)/tests/cmd.mk
 include $(top_srcdir)/tests/fuzz.mk

@@ -5,6 +5,7 @@
  * reverse; every part's close accepts that it was never opened. */
 #include "engine/draft.h"
 #include "engine/iam.h"
+#include "engine/trail.h"
 #include "util/limits.h"
 
 #include <assert.h>
@@ -26,6 +27,7 @@ static void engine_integrity(void *arg, const char *what)
 {
     struct engine *e = arg;
     atomic_fetch_add(&e->integrity_events, 1);
+    trail_integrity(e, what, NULL, span_of(NULL, 0), NULL);
     log_error("integrity: metadata: %s", what);
 }
 
@@ -181,6 +183,7 @@ static void worker_round(struct engine *e, unsigned tick)
             log_warning("syncing the store: %s", strerror(-r));
     }
     settle_run(e);
+    trail_run(e, false);
     epoch_run(e);
     e->meta_ops->checkpoint(e->m, false);
     for (int64_t until = clock_mono_ns() + ENGINE_COMPACT_NS; compact_step(e) > 0 && clock_mono_ns() < until;)
@@ -280,6 +283,8 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, const
         r = tsa_open(e, reason);
     if (r == 0)
         r = settle_open(e);
+    if (r == 0)
+        r = trail_open(e, reason);
     if (r < 0)
         return reason && reason->text[0] ? r : reason_fail(reason, -r, "the store's metadata cannot be read: %s", strerror(-r));
     return open_recovered(e, reason);
@@ -364,6 +369,7 @@ static void close_clean(struct engine *e)
     if (e->read_only || e->failed_open || !e->settle)
         return;
     close_drafts(e);
+    trail_run(e, true);
     int r = durable_advance(e);
     LOCK_SCOPE(&e->meta);
     if (r == 0)
@@ -405,6 +411,7 @@ void engine_close(struct engine *e)
     tsa_close(e);
     compliance_close(e);
     bypasses_close(e);
+    trail_close(e);
     errors_close(e);
     keyring_close(e);
     pthread_mutex_unlock(&e->meta);

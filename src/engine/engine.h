@@ -40,6 +40,22 @@
 struct engine;
 struct secret;
 
+/* How a request came, where it came over a network; all borrowed, "" or NULL where it does not apply. For the audit trail. */
+struct caller_request {
+    const char *request_id; /* 16 of 0-9A-F */
+    const char *source_ip, *user_agent, *access_key;
+    const char *tls_version, *cipher, *host; /* "TLSv1.3", OpenSSL's name, the Host header */
+};
+
+/* What was refused to a caller, as the engine remembers it for the audit trail (engine/trail.h). */
+struct caller_refusal {
+    const char *action; /* "s3:DeleteObjectVersion", a constant; NULL: nothing */
+    char rule[256];     /* what decided, also what the caller is not told */
+    char bucket[64], version_id[33], arn[256];
+    size_t key_len;
+    uint8_t key[4096];
+};
+
 /* Who asks, for one operation. A front makes it on its stack. */
 struct caller {
     uint32_t uid, gid;
@@ -53,6 +69,9 @@ struct caller {
     /* What a request says of itself (auth.md §4.3) beyond what the engine sees: headers, address. Borrowed; NULL on a mount. */
     const struct auth_value *values;
     size_t value_count;
+    const struct caller_request *request; /* borrowed; NULL on a mount and for commands */
+    char request_id[17];                  /* where there is no request: made with its first record */
+    struct caller_refusal refused;
 };
 void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32_t gid, int32_t pid, const char *front);
 
@@ -226,8 +245,11 @@ int engine_property_remove(struct engine *e, struct caller *c, const struct engi
 int engine_property_list(struct engine *e, struct caller *c, const struct engine_target *t, bool all, struct bytes *out);
 
 /* user.s3.last-error of a uid: kept per uid, last refusal only, with time, path, operation, sentence. */
-void engine_refused(struct engine *e, const struct caller *c, const char *operation, uint64_t ino, const char *name,
+void engine_refused(struct engine *e, struct caller *c, const char *operation, uint64_t ino, const char *name,
                     size_t name_len, int error);
+/* The audit trail's part of it, for who keeps no last error: records what was refused to the caller, if that was a matter of permission
+ * or of a lock, under the refused action's name (else `operation`). engine_refused() does it too. No lock held. */
+void engine_audit_refused(struct engine *e, struct caller *c, const char *operation, int error);
 int engine_last_error(struct engine *e, uint32_t uid, struct bytes *out); /* -ENODATA: none */
 void engine_last_error_forget(struct engine *e, uint32_t uid);
 

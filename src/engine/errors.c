@@ -160,9 +160,10 @@ static void cut(struct bytes *text)
     text->len = len;
 }
 
-void engine_refused(struct engine *e, const struct caller *c, const char *operation, uint64_t ino, const char *name,
+void engine_refused(struct engine *e, struct caller *c, const char *operation, uint64_t ino, const char *name,
                     size_t name_len, int error)
 {
+    engine_audit_refused(e, c, operation, error);
     if (!c->reason.text[0] && is_ordinary(error))
         return;
     struct bytes path = {0}, text = {0};

@@ -192,6 +192,9 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     reason_clear(&c->reason);
     c->denied_action = NULL;
     c->denial[0] = '\0';
+    c->request = NULL;
+    c->request_id[0] = '\0';
+    c->refused.action = NULL;
     if (!e->iam || !e->iam->account_count || strcmp(front, "internal") == 0) { /* the store's own work, also while it opens */
         c->principal = (struct principal){.kind = PRINCIPAL_ROOT, .name = "root"};
         memcpy(c->principal.account, e->conf.account_id, sizeof c->principal.account);

@@ -4,6 +4,7 @@
  * Judged by the compliance clock alone (E4), inside the transaction that acts on the answer, so that a lock and a removal
  * that race have one winner. */
 #include "engine/lock.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 
@@ -50,9 +51,20 @@ static void describe_lock(struct engine *e, const struct version *v, char *out, 
     snprintf(out + len, cap - (size_t)len, " by the store's compliance clock, which stands at %s", now);
 }
 
+/* For the refusal's record. Whoever asks for something else than a removal names that afterwards. */
+static void remember(struct engine *e, struct caller *c, const struct version *v)
+{
+    static const char *const rules[] = {"", "governance", "compliance"};
+    char id[33];
+    version_id_text(v, id);
+    trail_refuse(c, "s3:DeleteObjectVersion", v->legal_hold == HOLD_ON ? "legal-hold" : rules[v->lock_mode], bucket_by_number(e, v->bucket),
+                 span_of(v->key, v->key_len), id);
+}
+
 static int forbid_never(struct engine *e, struct caller *c, const struct version *v)
 {
     char lock[640];
+    remember(e, c, v);
     describe_lock(e, v, lock, sizeof lock);
     return reason_fail_s3(&c->reason, EPERM, "AccessDenied", "%s; %s", lock,
                           v->legal_hold == HOLD_ON ? "lift the hold first (user.s3.legal-hold OFF)"
@@ -64,6 +76,7 @@ static int bypass_judge(struct engine *e, struct caller *c, const struct version
 {
     if (!allowed_here || !bypass_armed_version(e, c->uid, v)) {
         char lock[640];
+        remember(e, c, v);
         describe_lock(e, v, lock, sizeof lock);
         return reason_fail_s3(&c->reason, EPERM, "AccessDenied",
                               "%s; who may s3:BypassGovernanceRetention arms a bypass first (holdfs retention bypass PATH)",
@@ -130,10 +143,15 @@ int lock_retention_change(struct engine *e, struct caller *c, struct version *v,
     if (answer == LOCK_NEVER) {
         struct version shown = *v;
         shown.legal_hold = HOLD_NEVER; /* the sentence is about the retention */
-        return forbid_never(e, c, &shown);
+        r = forbid_never(e, c, &shown);
+    } else if (answer == LOCK_NEEDS_BYPASS) {
+        r = bypass_judge(e, c, v, true);
     }
-    if (answer == LOCK_NEEDS_BYPASS && (r = bypass_judge(e, c, v, true)) < 0)
+    if (r < 0) {
+        if (r == -EPERM)
+            c->refused.action = "s3:PutObjectRetention";
         return r;
+    }
     if (answer == LOCK_SAME)
         return 0;
     /* An expiry that is overwritten frees for good, as a removal does: C is saved first (§3). */
@@ -173,6 +191,8 @@ static int pinned_name(struct engine *e, struct caller *c, const struct inode *i
         return r == -ENOENT ? 0 : r; /* not published yet */
     if (v.ino == i->ino && lock_in_force(e, &v)) {
         char lock[640];
+        remember(e, c, &v);
+        c->refused.action = "s3:PutObject"; /* attributes are the object's, as a copy onto itself would set them */
         describe_lock(e, &v, lock, sizeof lock);
         r = reason_fail_s3(&c->reason, EPERM, "AccessDenied",
                            "%s: owner, times, user.* and trusted.* attributes, content headers and meta.* stay as they are; "

@@ -5,6 +5,7 @@
  * The owning account's root in a bucket without a policy is allowed at once. Everybody else's judgement holds iam.lock (read) and
  * allocates nothing. What an operation knows beyond action and key stands in struct may (private.h). */
 #include "engine/iam.h"
+#include "engine/trail.h"
 #include "util/limits.h"
 
 #include <stdio.h>
@@ -147,6 +148,7 @@ static void ask(struct asked *a, struct engine *e, struct caller *c, const char 
     a->b = b;
     a->loaded = false;
     a->tag_count = 0;
+    a->id[0] = '\0';
     a->q = (struct auth_request){
         .principal = &c->principal,
         .action = action,
@@ -227,6 +229,21 @@ static void explain(struct caller *c, const struct auth_request *q, const struct
     bytes_done(&out);
 }
 
+/* For the audit trail, which also has what the caller is not told. */
+static void remember(struct caller *c, const struct asked *a, const struct auth_verdict *v)
+{
+    static const char *const causes[] = {[AUTH_BY_DISABLED] = "the user is disabled", [AUTH_BY_PUBLIC_BLOCK] = "public access block"};
+    char rule[sizeof c->refused.rule], name[192];
+    if (v->cause == AUTH_BY_POLICY)
+        snprintf(rule, sizeof rule, "%s policy, statement %zu %s", kind_name(v->policy, name), (size_t)v->statement + 1,
+                 policy_sid(v->policy, v->statement));
+    else
+        snprintf(rule, sizeof rule, "%s", v->cause == AUTH_BY_DISABLED || v->cause == AUTH_BY_PUBLIC_BLOCK ? causes[v->cause] : "nothing allows it");
+    trail_refuse(c, a->q.action, rule, a->b, span_of(a->q.key, a->q.key_len), a->id);
+    if (!a->b && a->q.bucket)
+        snprintf(c->refused.bucket, sizeof c->refused.bucket, "%s", a->q.bucket);
+}
+
 /* What to do about it, where that is known. */
 static void advise(struct caller *c, const struct auth_verdict *v)
 {
@@ -258,6 +275,7 @@ int engine_may_with(struct engine *e, struct caller *c, const char *action, cons
     int r = auth_judge(&a.q, &v, &c->reason);
     if (r < 0) {
         c->denied_action = action;
+        remember(c, &a, &v);
         c->denial[0] = '\0';
         if (c->principal.kind != PRINCIPAL_ANONYMOUS) {
             explain(c, &a.q, &v);

@@ -134,6 +134,7 @@ struct compliance; /* compliance.c: the compliance clock */
 struct tsa; /* compliance_tsa.c: its time authorities */
 struct tsa_authorities;
 struct bypasses; /* lock.c: armed bypasses and pending half-locks */
+struct trail; /* trail.c: the audit trail */
 
 struct engine {
     char *dir;
@@ -169,6 +170,7 @@ struct engine {
     struct compliance *clock;    /* M */
     struct tsa *tsa;             /* compliance_tsa.c; NULL unless the clock is attested */
     struct bypasses *bypasses;   /* M */
+    struct trail *trail;         /* M; trail.h */
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
     uint64_t promised_seq;       /* M: versions up to here are durable, or somebody is making them so: their rows keep their content */
     struct gc_pin *pin_list;     /* M */

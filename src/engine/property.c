@@ -259,5 +259,6 @@ int engine_property_list(struct engine *e, struct caller *c, const struct engine
     property_done(&p);
     reason_clear(&c->reason); /* what may not be read is left out, not refused */
     c->denied_action = NULL;
+    c->refused.action = NULL;
     return r < 0 ? r : out->failed ? -ENOMEM : 0;
 }

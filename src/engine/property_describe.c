@@ -121,6 +121,7 @@ static void put_properties(struct property_call *p, json_t *out)
     p->rest = rest;
     reason_clear(&p->caller->reason); /* what the caller may not read is left out */
     p->caller->denied_action = NULL;
+    p->caller->refused.action = NULL;
 }
 
 int property_describe(struct property_call *p, struct bytes *out)

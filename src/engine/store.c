@@ -4,6 +4,7 @@
  * holdfs.conf is plain text, "name = value" a line: what must be known before a key is there. */
 #include "engine/compliance_tsa.h"
 #include "engine/iam.h"
+#include "engine/trail.h"
 #include "util/limits.h"
 
 #include <dirent.h>
@@ -183,6 +184,11 @@ static int init_contents(struct engine *e, const struct engine_init_params *p, c
             r = iam_init_values(e, p);
         if (r == 0 && pinned)
             r = tsa_init_values(e, pinned);
+        if (r == 0)
+            r = trail_note(e, NULL, &(struct trail_event){.name = "StoreCreated",
+                                                          .source = TRAIL_HOLDFS,
+                                                          .params = json_pack("{s:s, s:s, s:i}", "accountId", e->conf.account_id, "retentionClock",
+                                                                              e->conf.retention_clock, "ownerUid", (int)e->conf.owner_uid)});
         r = txn_end(e, r);
         if (r == 0 && pinned)
             r = compliance_open(e, reason);

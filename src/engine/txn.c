@@ -3,7 +3,7 @@
  *
  * The durable point is the highest sequence whose frames and rows are known to survive a power cut. It is moved by whoever
  * syncs: segments first, then a transaction that records it, then the metadata log (E2, E6). */
-#include "engine/private.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 
@@ -55,6 +55,7 @@ int txn_end(struct engine *e, int error)
         int r = e->meta_ops->commit(e->m);
         if (r == 0) {
             settle_txn_end(e, true);
+            trail_txn_end(e, true);
             unsaved_done(e);
             return error;
         }
@@ -62,6 +63,7 @@ int txn_end(struct engine *e, int error)
     }
     e->meta_ops->rollback(e->m);
     settle_txn_end(e, false);
+    trail_txn_end(e, false);
     unsaved_again(e);
     return error;
 }
@@ -126,6 +128,7 @@ int durable_advance(struct engine *e)
 void integrity_event(struct engine *e, const char *what, const char *bucket, struct span key, const char *version_id)
 {
     atomic_fetch_add(&e->integrity_events, 1);
+    trail_integrity(e, what, bucket, key, version_id);
     log_error("integrity: %s/%.*s version %s: %s", bucket, (int)key.len, (const char *)key.p, version_id, what);
     json_t *one = json_pack("{s:s, s:s%, s:s, s:s, s:I}", "bucket", bucket, "key", (const char *)key.p, key.len,
                             "version", version_id, "what", what, "time", (json_int_t)(clock_wall_ns() / 1000000000));

@@ -106,6 +106,13 @@ struct unsettled_row {
     uint64_t seq;
 };
 
+/* The audit trail: records seq..last in one row, and signed heads (seq = last). Rows do not overlap; the body is the engine's. */
+enum meta_trail { TRAIL_RECORDS, TRAIL_HEADS };
+struct trail_row {
+    uint64_t seq, last;
+    struct span body;
+};
+
 /* Row callbacks return 0 to go on, 1 to stop (the scan then returns 0), or a negative errno (the scan returns it).
  * They must not call back into the same meta; collect, then act. */
 enum { META_SKIP_KEY = 2 };
@@ -115,6 +122,7 @@ typedef int meta_bucket_fn(void *arg, const struct bucket_row *row);
 typedef int meta_kek_fn(void *arg, const struct kek_row *row);
 typedef int meta_draft_fn(void *arg, const struct draft_row *row);
 typedef int meta_unsettled_fn(void *arg, const struct unsettled_row *row);
+typedef int meta_trail_fn(void *arg, const struct trail_row *row);
 typedef int meta_value_fn(void *arg, const char *name, struct span value);
 typedef int meta_link_fn(void *arg, uint32_t bucket, struct span key);
 
@@ -214,6 +222,11 @@ struct meta_ops {
     int (*unsettled_put)(struct meta *m, const struct unsettled_row *row);
     int (*unsettled_del)(struct meta *m, const struct unsettled_row *row); /* fine if none */
     int (*unsettled_scan)(struct meta *m, meta_unsettled_fn *fn, void *arg);
+
+    int (*trail_put)(struct meta *m, enum meta_trail which, const struct trail_row *row);
+    int (*trail_del)(struct meta *m, enum meta_trail which, uint64_t from, uint64_t to); /* rows that begin there; fine if none */
+    /* Rows that begin at or after `from` in order, or with `down` at or before it, newest first. */
+    int (*trail_scan)(struct meta *m, enum meta_trail which, uint64_t from, bool down, meta_trail_fn *fn, void *arg);
 
     int (*value_get)(struct meta *m, const char *name, struct span *ret); /* -ENOENT if never set */
     int (*value_put)(struct meta *m, const char *name, struct span value);

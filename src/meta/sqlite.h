@@ -58,6 +58,14 @@ enum statement {
     STATEMENT_UNSETTLED_PUT,
     STATEMENT_UNSETTLED_DEL,
     STATEMENT_UNSETTLED_SCAN,
+    STATEMENT_TRAIL_PUT, /* these four and the next in the order of enum meta_trail */
+    STATEMENT_TRAIL_DEL,
+    STATEMENT_TRAIL_SCAN,
+    STATEMENT_TRAIL_SCAN_DOWN,
+    STATEMENT_HEAD_PUT,
+    STATEMENT_HEAD_DEL,
+    STATEMENT_HEAD_SCAN,
+    STATEMENT_HEAD_SCAN_DOWN,
     STATEMENT_VALUE_GET,
     STATEMENT_VALUE_PUT,
     STATEMENT_VALUE_DEL,
@@ -169,6 +177,9 @@ int sqlite_draft_scan(struct meta *m, meta_draft_fn *fn, void *arg);
 int sqlite_unsettled_put(struct meta *m, const struct unsettled_row *row);
 int sqlite_unsettled_del(struct meta *m, const struct unsettled_row *row);
 int sqlite_unsettled_scan(struct meta *m, meta_unsettled_fn *fn, void *arg);
+int sqlite_trail_put(struct meta *m, enum meta_trail which, const struct trail_row *row);
+int sqlite_trail_del(struct meta *m, enum meta_trail which, uint64_t from, uint64_t to);
+int sqlite_trail_scan(struct meta *m, enum meta_trail which, uint64_t from, bool down, meta_trail_fn *fn, void *arg);
 int sqlite_value_get(struct meta *m, const char *name, struct span *ret);
 int sqlite_value_put(struct meta *m, const char *name, struct span value);
 int sqlite_value_del(struct meta *m, const char *name);

@@ -360,6 +360,43 @@ int sqlite_unsettled_scan(struct meta *m, meta_unsettled_fn *fn, void *arg)
     return r;
 }
 
+static enum statement trail_statement(enum meta_trail which, enum statement records)
+{
+    return records + (which == TRAIL_HEADS ? STATEMENT_HEAD_PUT - STATEMENT_TRAIL_PUT : 0);
+}
+
+int sqlite_trail_put(struct meta *m, enum meta_trail which, const struct trail_row *row)
+{
+    STATEMENT_SCOPE(st, m, trail_statement(which, STATEMENT_TRAIL_PUT));
+    sqlite_bind_u64(st, 1, row->seq);
+    sqlite_bind_u64(st, 2, row->last);
+    sqlite_bind_span(st, 3, row->body);
+    return sqlite_change(m, st);
+}
+
+int sqlite_trail_del(struct meta *m, enum meta_trail which, uint64_t from, uint64_t to)
+{
+    STATEMENT_SCOPE(st, m, trail_statement(which, STATEMENT_TRAIL_DEL));
+    sqlite_bind_u64(st, 1, from);
+    sqlite_bind_u64(st, 2, to);
+    return sqlite_change(m, st);
+}
+
+int sqlite_trail_scan(struct meta *m, enum meta_trail which, uint64_t from, bool down, meta_trail_fn *fn, void *arg)
+{
+    STATEMENT_SCOPE(st, m, trail_statement(which, down ? STATEMENT_TRAIL_SCAN_DOWN : STATEMENT_TRAIL_SCAN));
+    sqlite_bind_u64(st, 1, from > INT64_MAX ? INT64_MAX : from);
+    int r;
+    while ((r = sqlite_step(m, st)) > 0) {
+        struct trail_row row = {
+            .seq = sqlite_column_u64(st, 0), .last = sqlite_column_u64(st, 1), .body = sqlite_column_span(st, 2)};
+        r = fn(arg, &row);
+        if (r != 0)
+            return r < 0 ? r : 0;
+    }
+    return r;
+}
+
 int sqlite_value_get(struct meta *m, const char *name, struct span *ret)
 {
     STATEMENT_SCOPE(st, m, STATEMENT_VALUE_GET);

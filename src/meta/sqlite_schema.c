@@ -38,6 +38,9 @@ static const char *const sqlite_migrations[] = {
     "CREATE TABLE unsettled (bucket INTEGER NOT NULL, key BLOB NOT NULL, seq INTEGER NOT NULL,"
     " PRIMARY KEY (bucket, key, seq)) WITHOUT ROWID;"
     "CREATE TABLE value (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
+    /* The audit trail grows at its end: a rowid is the cheapest key for that. */
+    "CREATE TABLE trail (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);"
+    "CREATE TABLE trail_head (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);",
 };
 
 enum { SCHEMA_NEWEST = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]) };
@@ -113,6 +116,15 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
     [STATEMENT_UNSETTLED_PUT] = "REPLACE INTO unsettled (bucket, key, seq) VALUES (?1, ?2, ?3)",
     [STATEMENT_UNSETTLED_DEL] = "DELETE FROM unsettled WHERE bucket = ?1 AND key = ?2 AND seq = ?3",
     [STATEMENT_UNSETTLED_SCAN] = "SELECT bucket, key, seq FROM unsettled ORDER BY bucket, key, seq",
+
+    [STATEMENT_TRAIL_PUT] = "REPLACE INTO trail (seq, last, body) VALUES (?1, ?2, ?3)",
+    [STATEMENT_TRAIL_DEL] = "DELETE FROM trail WHERE seq BETWEEN ?1 AND ?2",
+    [STATEMENT_TRAIL_SCAN] = "SELECT seq, last, body FROM trail WHERE seq >= ?1 ORDER BY seq",
+    [STATEMENT_TRAIL_SCAN_DOWN] = "SELECT seq, last, body FROM trail WHERE seq <= ?1 ORDER BY seq DESC",
+    [STATEMENT_HEAD_PUT] = "REPLACE INTO trail_head (seq, last, body) VALUES (?1, ?2, ?3)",
+    [STATEMENT_HEAD_DEL] = "DELETE FROM trail_head WHERE seq BETWEEN ?1 AND ?2",
+    [STATEMENT_HEAD_SCAN] = "SELECT seq, last, body FROM trail_head WHERE seq >= ?1 ORDER BY seq",
+    [STATEMENT_HEAD_SCAN_DOWN] = "SELECT seq, last, body FROM trail_head WHERE seq <= ?1 ORDER BY seq DESC",
 
     [STATEMENT_VALUE_GET] = "SELECT value FROM value WHERE name = ?1",
     [STATEMENT_VALUE_PUT] = "REPLACE INTO value (name, value) VALUES (?1, ?2)",

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * The signing key of the trail, and its heads: the end of the chain, signed, when a minute passed or 10,000 records came.
+ *
+ * The private key is a row of the key-encryption keys (kind 4), so every rotation of the store's keys wraps it anew. */
+#include "engine/trail.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    KEK_KIND_TRAIL = 4,
+    HEAD_EVERY_S = 60,        /* logs.md §3.4 */
+    HEAD_EVERY_RECORDS = 10000,
+    POINT_EVERY_S = 60,       /* encryption.md §2.2: commit_seq at least once a minute */
+};
+static const int64_t ns_per_s = 1000000000;
+
+/* ---- the key ---- */
+
+struct key_search {
+    struct engine *e;
+    uint32_t version;
+};
+
+static int key_row(void *arg, const struct kek_row *row)
+{
+    struct key_search *s = arg;
+    struct trail *t = s->e->trail;
+    if (row->kind != KEK_KIND_TRAIL || row->version <= s->version)
+        return 0;
+    struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
+    memcpy(name.kek_id, row->id, 16);
+    struct secret *seed = secret_new(AUDIT_SEED_BYTES);
+    int r = seed ? kek_unwrap(s->e->keys, &name, row->wrapped, secret_bytes(seed)) : -ENOMEM;
+    if (r < 0) {
+        secret_free(seed);
+        return r;
+    }
+    secret_free(t->seed);
+    t->seed = seed;
+    s->version = row->version;
+    return 0;
+}
+
+static int key_use(struct trail *t)
+{
+    int r = audit_public(secret_peek(t->seed), t->public);
+    return r < 0 ? r : audit_key_id(t->public, t->key_id);
+}
+
+int trail_key_load(struct engine *e)
+{
+    struct key_search s = {.e = e};
+    int r = e->meta_ops->kek_scan(e->m, key_row, &s);
+    if (r == 0)
+        r = e->trail->seed ? key_use(e->trail) : -ENOENT;
+    return r;
+}
+
+int trail_key_make(struct engine *e)
+{
+    struct trail *t = e->trail;
+    struct secret *seed = secret_new(AUDIT_SEED_BYTES);
+    if (!seed)
+        return -ENOMEM;
+    random_bytes(secret_bytes(seed), AUDIT_SEED_BYTES);
+    struct kek_row row = {.version = 1, .kind = KEK_KIND_TRAIL, .epoch = store_keys_epoch(e->keys)};
+    uuid_random(row.id);
+    struct kek_name name = {.kind = row.kind, .version = row.version, .epoch = row.epoch};
+    memcpy(name.kek_id, row.id, 16);
+    int r = kek_wrap(e->keys, &name, secret_peek(seed), row.wrapped);
+    if (r == 0)
+        r = e->meta_ops->kek_put(e->m, &row);
+    if (r < 0) {
+        secret_free(seed);
+        return r;
+    }
+    secret_free(t->seed);
+    t->seed = seed;
+    return key_use(t);
+}
+
+/* ---- STORE/audit.pub ---- */
+
+static bool file_holds(const char *path, const struct bytes *text)
+{
+    uint8_t there[512];
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, there, sizeof there);
+    return n >= 0 && (size_t)n == text->len && memcmp(there, text->data, text->len) == 0;
+}
+
+static int file_replace(const char *path, const void *text, size_t len)
+{
+    char fresh[4300];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = write(fd, text, len);
+    int r = n == (ssize_t)len && fsync(fd) == 0 ? 0 : n < 0 || n == (ssize_t)len ? -errno : -ENOSPC;
+    close(fd);
+    if (r == 0 && rename(fresh, path) < 0)
+        r = -errno;
+    if (r < 0)
+        unlink(fresh);
+    return r;
+}
+
+int trail_public_file(struct engine *e)
+{
+    char path[4200];
+    struct bytes pem = {0};
+    snprintf(path, sizeof path, "%s/audit.pub", e->dir);
+    int r = audit_public_pem(e->trail->public, &pem);
+    if (r == 0 && !file_holds(path, &pem))
+        r = file_replace(path, pem.data, pem.len);
+    bytes_done(&pem);
+    return r;
+}
+
+/* ---- heads ---- */
+
+static int head_text(struct engine *e, struct bytes *out)
+{
+    struct trail *t = e->trail;
+    struct audit_head head = {.place = t->committed};
+    memcpy(head.chain, t->chain, sizeof head.chain);
+    memcpy(head.key, t->key_id, sizeof head.key);
+    if (e->clock)
+        timeform_format_ms(compliance_date_ms(e), head.clock);
+    trail_time(clock_wall_ns(), head.time);
+    return audit_head_write(&head, out);
+}
+
+int trail_head_make(struct engine *e)
+{
+    struct trail *t = e->trail;
+    struct bytes text = {0}, message = {0}, body = {0};
+    uint8_t signature[AUDIT_SIGNATURE_BYTES];
+    int r = head_text(e, &text);
+    if (r == 0)
+        audit_head_message(text.data, text.len, &message);
+    if (r == 0)
+        r = message.failed ? -ENOMEM : audit_sign(secret_peek(t->seed), message.data, message.len, signature);
+    bytes_put(&body, signature, sizeof signature);
+    bytes_put(&body, text.data, text.len);
+    if (r == 0)
+        r = body.failed ? -ENOMEM : txn_begin(e);
+    if (r == 0)
+        r = txn_end(e, e->meta_ops->trail_put(e->m, TRAIL_HEADS,
+                                              &(struct trail_row){.seq = t->committed.seq, .last = t->committed.seq, .body = span_of(body.data, body.len)}));
+    if (r == 0) {
+        t->head_seq = t->committed.seq;
+        t->head_mono_ns = clock_mono_ns();
+    }
+    bytes_done(&text);
+    bytes_done(&message);
+    bytes_done(&body);
+    return r;
+}
+
+/* commit_seq and C, so that an older state of the store is known for one (encryption.md §2.2, retention.md §3). */
+static int point_note(struct engine *e)
+{
+    struct trail *t = e->trail;
+    uint64_t commit = e->meta_ops->commit_seq(e->m);
+    int r = trail_note_alone(e, NULL, &(struct trail_event){.name = "CommitPoint",
+                                                            .source = TRAIL_HOLDFS,
+                                                            .params = json_pack("{s:I, s:I}", "commitSeq", (json_int_t)commit, "complianceSeconds",
+                                                                                (json_int_t)compliance_now_s(e)),
+                                                            .flags = TRAIL_SERVICE | TRAIL_READ});
+    t->point_mono_ns = clock_mono_ns();
+    if (r == 0)
+        t->point_commit = e->meta_ops->commit_seq(e->m);
+    return r;
+}
+
+void trail_run(struct engine *e, bool stop)
+{
+    struct trail *t = e->trail;
+    if (!t || e->read_only || !t->seed)
+        return;
+    LOCK_SCOPE(&e->meta);
+    int64_t now = clock_mono_ns();
+    trail_late_run(e);
+    int r = trail_folds_close(e, stop);
+    if (r == 0)
+        r = trail_folds_save(e);
+    bool changed = e->clock && e->meta_ops->commit_seq(e->m) > t->point_commit;
+    if (r == 0 && changed && (stop || now - t->point_mono_ns >= POINT_EVERY_S * ns_per_s))
+        r = point_note(e);
+    uint64_t fresh = t->committed.seq - t->head_seq;
+    if (r == 0 && fresh && (stop || fresh >= HEAD_EVERY_RECORDS || now - t->head_mono_ns >= HEAD_EVERY_S * ns_per_s)) {
+        r = trail_head_make(e);
+        t->point_commit = e->meta_ops->commit_seq(e->m); /* its own commit is no news */
+    }
+    if (r < 0)
+        log_error("the audit trail could not be kept up: %s", strerror(-r));
+}
