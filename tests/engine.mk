@@ -5,6 +5,10 @@ tests_engine_test_history_SOURCES = tests/engine/test_history.c tests/engine/sto
 tests_engine_test_history_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_history
 
+check_PROGRAMS += tests/engine/test_backup
+tests_engine_test_backup_SOURCES = tests/engine/test_backup.c tests/engine/store.c
+tests_engine_test_backup_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_backup
 check_PROGRAMS += tests/engine/test_rotate
 tests_engine_test_rotate_SOURCES = tests/engine/test_rotate.c tests/engine/store.c
 tests_engine_test_rotate_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)

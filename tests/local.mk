@@ -10,6 +10,7 @@ EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py $(E2E_TESTS) $(CRASH_TESTS
 E2E_TESTS = \
 	tests/e2e/acl.sh \
 	tests/e2e/append.py \
+	tests/e2e/backup.sh \
 	tests/e2e/basics.sh \
 	tests/e2e/borg.sh \
 	tests/e2e/bucketmount.sh \

@@ -52,6 +52,22 @@ struct block_ops {
     int (*free_space)(struct block *b, uint64_t *ret_total, uint64_t *ret_free);
 };
 
+/* ---- copies (copy.c): a directory of a backup, laid out as the local store's ---- */
+
+struct block_copy {
+    const struct block_ops *ops;
+    struct block *block;
+    int dir_fd;
+    int (*fn)(void *arg, uint64_t bytes); /* after each piece; non-zero ends it with -ECANCELED */
+    void *arg;
+};
+/* How many of the segment's first `size` bytes are not in the directory yet. */
+int block_copy_missing(const struct block_copy *copy, uint32_t segment, uint64_t size, uint64_t *ret);
+/* Brings exactly them there, durable but for the directory's entry. Removal of the segment must be held off meanwhile. */
+int block_copy_segment(const struct block_copy *copy, uint32_t segment, uint64_t size);
+/* Removes every segment of the directory but those listed (which are sorted). */
+int block_copy_drop_others(int dir_fd, uint32_t *kept, size_t kept_count, uint64_t *ret_removed);
+
 const struct block_ops *block_find(const char *name); /* "local" */
 
 #endif

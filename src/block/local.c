@@ -2,7 +2,8 @@
  * The local segment store: a directory of files NNNNNNNN.seg (the segment's number, eight hexadecimal digits).
  *
  * What must hold: space in a segment is handed out once and never again, so that nothing written is ever
- * overwritten; a segment is unsynced from the moment an append to it returned until an fdatasync that began later
+ * overwritten; a segment's number is given once, so that a copy knows a segment by it: where the highest is removed, an empty
+ * file with the next number, the marker, keeps the count; a segment is unsynced from the moment an append to it returned until an fdatasync that began later
  * succeeded; after a failed fdatasync the kernel may have dropped the pages, so no later sync of this store
  * reports success. */
 #include "block/block.h"
@@ -49,6 +50,7 @@ struct local {
     struct local_segment *segments; /* all there are */
     struct local_segment *current;  /* among them; NULL: the next append makes one */
     uint32_t last_number;
+    uint32_t marker; /* number of the marker, or 0 */
     uint32_t segment_count;
     bool dir_unsynced;
 
@@ -88,6 +90,14 @@ static void local_close(struct block *b)
     free(l);
 }
 
+static bool local_is_empty(int dir_fd, uint32_t number)
+{
+    char name[LOCAL_NAME_BYTES];
+    struct stat st;
+    local_name(number, name);
+    return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == 0;
+}
+
 static int local_open_dir(const struct block_config *config, uint32_t *ret_highest, struct reason *reason)
 {
     int r = config->read_only ? 0 : local_dir_make(config->dir);
@@ -120,6 +130,8 @@ static int local_open(const struct block_config *config, struct block **ret, str
         free(l);
         return r;
     }
+    if (l->last_number && local_is_empty(l->dir_fd, l->last_number))
+        l->marker = l->last_number; /* or one that a crash left without content, which is as good */
     l->read_only = config->read_only;
     l->segment_size_bytes = config->segment_size_bytes;
     l->reserve_bytes = config->reserve_bytes;
@@ -191,9 +203,12 @@ static int local_make_segment(struct local *l)
         return r;
     }
     int surplus = -1;
+    uint32_t marker;
     {
         LOCK_SCOPE(&l->lock);
         struct local_segment *old = l->current;
+        marker = l->marker;
+        l->marker = 0;
         l->last_number = s->number;
         l->current = s;
         s->next = l->segments;
@@ -204,6 +219,10 @@ static int local_make_segment(struct local *l)
             surplus = local_retire(l, old);
     }
     close_if_open(surplus);
+    if (marker) {
+        local_name(marker, name);
+        unlinkat(l->dir_fd, name, 0); /* one that stays is an empty segment, for gc to remove */
+    }
     return 0;
 }
 
@@ -462,6 +481,11 @@ static bool local_takes_appends(const struct local *l, const struct local_segmen
 
 static int local_list_one(struct local *l, uint32_t number, block_segment_fn *fn, void *arg)
 {
+    {
+        LOCK_SCOPE(&l->lock);
+        if (number == l->marker)
+            return 0;
+    }
     char name[LOCAL_NAME_BYTES];
     local_name(number, name);
     struct stat st;
@@ -486,18 +510,48 @@ static int local_list(struct block *b, block_segment_fn *fn, void *arg)
     return r;
 }
 
+static bool local_fresh(struct local *l, uint32_t segment)
+{
+    LOCK_SCOPE(&l->lock);
+    return local_takes_appends(l, local_live(l, segment));
+}
+
+/* Before the segment with the highest number goes. */
+static int local_mark(struct local *l, uint32_t segment)
+{
+    LOCK_SCOPE(&l->roll);
+    uint32_t number;
+    {
+        LOCK_SCOPE(&l->lock);
+        if (segment != l->last_number || l->last_number == UINT32_MAX)
+            return 0;
+        number = l->last_number + 1;
+    }
+    char name[LOCAL_NAME_BYTES];
+    local_name(number, name);
+    CLEANUP_FD int fd = openat(l->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == ENOSPC ? 0 : -errno; /* making room comes first */
+    LOCK_SCOPE(&l->lock);
+    l->last_number = l->marker = number;
+    return 0;
+}
+
 static int local_remove(struct block *b, uint32_t segment)
 {
     struct local *l = local_of(b);
     if (l->read_only)
         return -EROFS;
-    {
-        LOCK_SCOPE(&l->lock);
-        if (local_takes_appends(l, local_live(l, segment)))
-            return -EBUSY;
-    }
+    if (local_fresh(l, segment))
+        return -EBUSY;
     char name[LOCAL_NAME_BYTES];
     local_name(segment, name);
+    struct stat st;
+    if (fstatat(l->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    int r = local_mark(l, segment);
+    if (r < 0)
+        return r;
     if (unlinkat(l->dir_fd, name, 0) < 0)
         return -errno;
     local_fds_forget(l->fds, segment);

@@ -49,6 +49,7 @@ static const struct operation operation_table[] = {
     {"legal-hold", 0, operation_legal_hold},
     {"fsck", 0, operation_fsck},
     {"scrub", 0, operation_scrub},
+    {"backup", 0, operation_backup},
     {"gc", 0, operation_gc},
     {"compact", 0, operation_compact},
     {"compact.stop", OPERATION_MOUNTED, operation_compact_stop},

@@ -1,7 +1,7 @@
 # The command: main.c dispatches, one file a subcommand (commands.def), the rest is shared by them.
 noinst_LIBRARIES += libcmd.a
 libcmd_a_SOURCES = \
-	src/cmd/account.c src/cmd/bucket.c src/cmd/clock.c src/cmd/compact.c src/cmd/debug.c src/cmd/du.c \
+	src/cmd/account.c src/cmd/backup.c src/cmd/bucket.c src/cmd/clock.c src/cmd/compact.c src/cmd/debug.c src/cmd/du.c \
 	src/cmd/export.c src/cmd/fsck.c src/cmd/import.c src/cmd/scrub.c src/cmd/stream.c src/cmd/stream.h \
 	src/cmd/gc.c src/cmd/help_command.c src/cmd/init.c src/cmd/key.c src/cmd/key_slots.c src/cmd/key_rotate.c src/cmd/key.h src/cmd/legal_hold.c src/cmd/mount.c \
 	src/cmd/restore.c src/cmd/retention.c src/cmd/stat.c src/cmd/status.c src/cmd/version.c \

@@ -74,6 +74,7 @@ OPERATION(retention_bypass);
 OPERATION(legal_hold);
 OPERATION(fsck);
 OPERATION(scrub);
+OPERATION(backup);
 OPERATION(gc);
 OPERATION(compact);
 OPERATION(compact_stop);

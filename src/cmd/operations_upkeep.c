@@ -32,6 +32,16 @@ int operation_scrub(struct operation_call *call)
     return engine_scrub(call->engine, call->caller, call->progress, &call->result);
 }
 
+int operation_backup(struct operation_call *call)
+{
+    const char *dir = operation_text(call, "directory");
+    if (call->fd < 0 || !dir)
+        return reason_fail(&call->caller->reason, EINVAL, "no directory was passed to copy to");
+    const struct engine_backup_params params = {
+        .dir_fd = call->fd, .dir = dir, .verify = operation_flag(call, "verify"), .overwrite = operation_flag(call, "overwrite")};
+    return engine_backup(call->engine, call->caller, &params, call->progress, &call->result);
+}
+
 int operation_gc(struct operation_call *call)
 {
     return engine_gc(call->engine, call->caller, call->progress, &call->result);

@@ -49,7 +49,7 @@ static int open_meta(struct engine *e, bool create, uint64_t cache_bytes, struct
         .integrity_arg = e,
     };
     e->meta_ops = meta_find("sqlite");
-    int r = create ? 0 : rotate_pending(e->meta_ops, e->dir, e->keys, e->read_only, reason);
+    int r = create ? 0 : rotate_pending(e->meta_ops, e->dir, store_keys_page_generation(e->keys), e->read_only, reason);
     if (r == 0)
         r = e->meta_ops->open(&config, &e->m, reason);
     secret_wipe(page_key, sizeof page_key);
@@ -302,6 +302,29 @@ int engine_open_with(const char *dir, const struct store_conf *conf, struct stor
     if (r == 0)
         r = open_parts(e, true, 0, NULL, reason);
     if (r < 0) {
+        engine_close(e);
+        return r;
+    }
+    *ret = e;
+    return 0;
+}
+
+int engine_open_copy(const char *dir, struct store_keys *keys, struct engine **ret, struct reason *reason)
+{
+    struct store_conf conf;
+    int r = store_conf_read(dir, &conf, reason);
+    struct engine *e = r == 0 ? engine_alloc(dir, &conf) : NULL;
+    if (!e) {
+        store_keys_free(keys);
+        return r < 0 ? r : -ENOMEM;
+    }
+    e->keys = keys;
+    e->read_only = true;
+    r = store_lock(dir, true, NULL, &e->lock_fd, reason);
+    if (r == 0)
+        r = open_parts(e, false, 0, NULL, reason);
+    if (r < 0) {
+        e->failed_open = true;
         engine_close(e);
         return r;
     }

@@ -404,6 +404,18 @@ int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_p
 int engine_scrub(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
 int engine_gc(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
 int engine_compact(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
+/* A copy of the store in the folder dir_fd, which becomes a store of its own that the same secrets open: segments that are not in
+ * it yet, and the metadata of one moment. Collection waits meanwhile. Stopped, killed or failed, the folder holds the copy it held
+ * before. ret: {"store","directory","commit_seq","segments","segments_bytes","copied_bytes","metadata_bytes","removed_segments",
+ * "took_s"} and with `verify` what engine_scrub() says of the copy. */
+struct engine_backup_params {
+    int dir_fd;      /* owned by who asks */
+    const char *dir; /* its name, for sentences */
+    bool verify;     /* open every frame of the copy */
+    bool overwrite;  /* also a copy that was written to since */
+};
+int engine_backup(struct engine *e, struct caller *c, const struct engine_backup_params *params, struct engine_progress progress,
+                  json_t **ret);
 /* encryption.md §1.4. A new version of the bucket's key; with `rewrap` every data key of the bucket is wrapped under it and the
  * earlier versions are destroyed. Stopped, it is taken up again by the next call. ret: {"bucket","key","key_version","versions",
  * "rewrapped","kept","destroyed","epoch"}. */

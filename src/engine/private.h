@@ -197,6 +197,8 @@ struct engine {
 
 /* ---- store.c, engine.c ---- */
 int store_lock(const char *dir, bool read_only, const char *owner_text, int *ret_fd, struct reason *reason);
+/* A copy of the store that `keys` (taken over) open, for reading only, by the process that made it. */
+int engine_open_copy(const char *dir, struct store_keys *keys, struct engine **ret, struct reason *reason);
 int engine_open_with(const char *dir, const struct store_conf *conf, struct store_keys *keys, struct engine **ret,
                      struct reason *reason);
 
@@ -408,7 +410,7 @@ int inode_content(struct engine *e, struct inode *i, struct content **ret);
 
 /* ---- rotate.c ---- */
 /* Finishes, or takes away, what a change of page key or M left; before the metadata is opened. */
-int rotate_pending(const struct meta_ops *ops, const char *dir, const struct store_keys *keys, bool read_only, struct reason *reason);
+int rotate_pending(const struct meta_ops *ops, const char *dir, uint32_t current, bool read_only, struct reason *reason);
 
 /* ---- epoch.c: encryption.md §1.5 ---- */
 int epoch_open(struct engine *e); /* M: what a crash left to be finished */

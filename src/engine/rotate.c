@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static void folder_path(const char *dir, uint32_t generation, char out[4200])
+void rotate_folder_path(const char *dir, uint32_t generation, char out[4200])
 {
     snprintf(out, 4200, "%s/meta-%u", dir, generation);
 }
 
-static void page_key_derive(const struct store_keys *keys, uint32_t generation, uint8_t out[32])
+void rotate_page_key(const struct store_keys *keys, uint32_t generation, uint8_t out[32])
 {
     char purpose[32];
     snprintf(purpose, sizeof purpose, "page/%u", generation);
@@ -46,8 +46,7 @@ static int pending_one(const struct meta_ops *ops, const char *dir, const char *
                  : 0;
 }
 
-int rotate_pending(const struct meta_ops *ops, const char *dir, const struct store_keys *keys, bool read_only,
-                   struct reason *reason)
+int rotate_pending(const struct meta_ops *ops, const char *dir, uint32_t current, bool read_only, struct reason *reason)
 {
     DIR *d = opendir(dir);
     if (!d)
@@ -56,7 +55,7 @@ int rotate_pending(const struct meta_ops *ops, const char *dir, const struct sto
     for (struct dirent *entry; r == 0 && (entry = readdir(d));) {
         uint32_t generation = folder_generation(entry->d_name);
         if (generation)
-            r = pending_one(ops, dir, entry->d_name, generation == store_keys_page_generation(keys), read_only, reason);
+            r = pending_one(ops, dir, entry->d_name, generation == current, read_only, reason);
     }
     closedir(d);
     return r;
@@ -64,7 +63,7 @@ int rotate_pending(const struct meta_ops *ops, const char *dir, const struct sto
 
 /* ---- page key ---- */
 
-static int folder_make(const struct meta_ops *ops, const char *path, struct reason *reason)
+int rotate_folder_make(const struct meta_ops *ops, const char *path, struct reason *reason)
 {
     if (mkdir(path, 0700) == 0)
         return 0;
@@ -103,14 +102,14 @@ int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret)
     uint32_t next = store_keys_page_generation(e->keys) + 1;
     char path[4200];
     uint8_t key[32];
-    folder_path(e->dir, next, path);
-    r = folder_make(e->meta_ops, path, &c->reason);
+    rotate_folder_path(e->dir, next, path);
+    r = rotate_folder_make(e->meta_ops, path, &c->reason);
     if (r < 0)
         return r;
     struct meta_rekey *k = NULL;
     bool committed = false;
-    page_key_derive(e->keys, next, key);
-    r = e->meta_ops->rekey_begin(e->m, path, key, &k, &c->reason);
+    rotate_page_key(e->keys, next, key);
+    r = e->meta_ops->rekey_begin(e->m, path, key, (struct meta_progress){NULL, NULL}, &k, &c->reason);
     secret_wipe(key, sizeof key);
     if (r == 0) {
         LOCK_SCOPE(&e->meta);
@@ -159,13 +158,13 @@ static int master_copy(struct closed_store *s, const char *path, const uint8_t n
     struct meta_config config;
     struct meta *m;
     struct meta_rekey *k = NULL;
-    page_key_derive(s->keys, store_keys_page_generation(s->keys), key);
+    rotate_page_key(s->keys, store_keys_page_generation(s->keys), key);
     closed_store_config(s, s->dir, key, &config);
     int r = s->ops->open(&config, &m, reason);
     secret_wipe(key, sizeof key);
     if (r < 0)
         return r;
-    r = s->ops->rekey_begin(m, path, new_key, &k, reason);
+    r = s->ops->rekey_begin(m, path, new_key, (struct meta_progress){NULL, NULL}, &k, reason);
     if (r == 0)
         r = s->ops->rekey_finish(m, k);
     s->ops->rekey_free(k);
@@ -204,11 +203,11 @@ static int master_swap(struct closed_store *s, const struct store_keys *renewed,
     char path[4200];
     uint8_t key[32];
     uint32_t generation = store_keys_page_generation(renewed);
-    folder_path(s->dir, generation, path);
-    int r = folder_make(s->ops, path, reason);
+    rotate_folder_path(s->dir, generation, path);
+    int r = rotate_folder_make(s->ops, path, reason);
     if (r < 0)
         return r;
-    page_key_derive(renewed, generation, key);
+    rotate_page_key(renewed, generation, key);
     r = master_copy(s, path, key, reason);
     if (r == 0)
         r = master_rewrap(s, path, key, renewed, reason);
@@ -217,7 +216,7 @@ static int master_swap(struct closed_store *s, const struct store_keys *renewed,
         r = store_master_commit(s->dir, s->keys, renewed, reason);
     if (r < 0)
         return reason->text[0] ? r : reason_fail(reason, -r, "the metadata cannot be copied: %s", strerror(-r));
-    return rotate_pending(s->ops, s->dir, renewed, false, reason);
+    return rotate_pending(s->ops, s->dir, generation, false, reason);
 }
 
 int engine_rotate_master(const struct engine_config *config, const struct master_renewal *renewal, bool drop_others,

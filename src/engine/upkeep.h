@@ -88,6 +88,11 @@ struct upkeep {
     uint64_t done_bytes, total_bytes, freed_bytes;
     int64_t finished_ns;
 };
+/* ---- rotate.c: a copy of the metadata in a folder of its own ---- */
+void rotate_folder_path(const char *dir, uint32_t generation, char out[4200]); /* DIR/meta-GENERATION */
+int rotate_folder_make(const struct meta_ops *ops, const char *path, struct reason *reason); /* empty, also where one was left */
+void rotate_page_key(const struct store_keys *keys, uint32_t generation, uint8_t out[32]);
+
 int upkeep_may(struct engine *e, struct caller *c, const char *what);
 int upkeep_tell(struct engine_progress p, const char *what, uint64_t done, uint64_t total); /* -ECANCELED */
 

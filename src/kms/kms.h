@@ -108,6 +108,15 @@ int store_master_new(const struct store_keys *keys, const struct master_renewal 
 /* Writes it: from then on the old M opens nothing. -EAGAIN where the header was changed since `keys` were opened. */
 int store_master_commit(const char *dir, const struct store_keys *keys, const struct store_keys *renewed, struct reason *reason);
 
+/* ---- backups ---- */
+
+/* The page key generation that line 1 of a folder's header names, unproved; 0 where it has no header of this store. */
+int store_header_generation(const char *dir, const uint8_t store_id[16], uint32_t *ret, struct reason *reason);
+/* Writes the store's header, as it is on disk now, into the folder `to`, with another generation of the page key. *ret: the keys
+ * that open the copy. */
+int store_header_copy(const char *dir, const struct store_keys *keys, const char *to, uint32_t generation, struct store_keys **ret,
+                      struct reason *reason);
+
 /* ---- wraps (encryption.md §1.3) ---- */
 
 struct kek_name {

@@ -3,4 +3,4 @@ libholdfs_a_SOURCES += \
 	src/kms/kms.h src/kms/internal.h src/kms/keys.h \
 	src/kms/ask.c src/kms/unlock.c src/kms/recovery.c \
 	src/kms/header.c src/kms/header_file.c src/kms/header_line.c \
-	src/kms/keys.c src/kms/slot.c src/kms/slots.c src/kms/rotate.c src/kms/wrap.c
+	src/kms/keys.c src/kms/slot.c src/kms/slots.c src/kms/rotate.c src/kms/header_copy.c src/kms/wrap.c

@@ -126,6 +126,12 @@ typedef int meta_trail_fn(void *arg, const struct trail_row *row);
 typedef int meta_value_fn(void *arg, const char *name, struct span value);
 typedef int meta_link_fn(void *arg, uint32_t bucket, struct span key);
 
+/* Of long copying: pages done and in all. Non-zero ends it with -ECANCELED. */
+struct meta_progress {
+    int (*fn)(void *arg, uint64_t done, uint64_t total); /* NULL: none */
+    void *arg;
+};
+
 struct meta_config {
     const char *dir;          /* the store's directory; files are made in it, mode 0600 */
     const uint8_t *store_id;  /* 16 bytes */
@@ -162,8 +168,10 @@ struct meta_ops {
      * (encryption.md §1.4). begin copies while the database is in use, without the lock; checkpoints wait for it. finish, under
      * the lock, copies what changed since: then the folder holds all of it, durable, and the log is empty. Before anything else
      * is written either adopt() goes on with the copy in place of the old files, or the copy is given up. move() does
-     * adopt's part on files of a store that is not open, also after a crash within it; drop() removes a copy. */
-    int (*rekey_begin)(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_rekey **ret, struct reason *reason);
+     * adopt's part on files of a store that is not open, also after a crash within it; drop() removes a copy. A copy given up
+     * is a database of its own, as it was at that moment: backups and checkpoints are such, under the same page key or another. */
+    int (*rekey_begin)(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_progress progress,
+                       struct meta_rekey **ret, struct reason *reason);
     int (*rekey_finish)(struct meta *m, struct meta_rekey *k);
     int (*rekey_adopt)(struct meta *m, struct meta_rekey *k);
     void (*rekey_free)(struct meta_rekey *k); /* NULL is accepted */

@@ -128,8 +128,8 @@ int sqlite_change(struct meta *m, sqlite3_stmt *st);
 /* Copies the spans into m->held and lets them point there. 0 or -ENOMEM. */
 int sqlite_hold(struct meta *m, struct span *a, struct span *b, struct span *c);
 
-int sqlite_rekey_begin(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_rekey **ret,
-                       struct reason *reason);
+int sqlite_rekey_begin(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_progress progress,
+                       struct meta_rekey **ret, struct reason *reason);
 int sqlite_rekey_finish(struct meta *m, struct meta_rekey *k);
 int sqlite_rekey_adopt(struct meta *m, struct meta_rekey *k);
 void sqlite_rekey_free(struct meta_rekey *k);

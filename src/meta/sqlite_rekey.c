@@ -26,7 +26,7 @@ struct meta_rekey {
 
 /* meta.db last: while it lies in the folder, a log beside the old one belongs to the old key. */
 static const char *const rekey_files[] = {"meta.ledger", "meta.root", "meta.db"};
-enum { REKEY_FILES = sizeof(rekey_files) / sizeof(rekey_files[0]) };
+enum { REKEY_FILES = sizeof(rekey_files) / sizeof(rekey_files[0]), PROGRESS_PAGES = 256 };
 
 void sqlite_rekey_free(struct meta_rekey *k)
 {
@@ -71,7 +71,7 @@ static int page_copy(struct vfs_store *from, struct meta_rekey *k, uint32_t page
 }
 
 /* Every page whose state is not the one copied. */
-static int pages_copy(struct vfs_store *from, struct meta_rekey *k)
+static int pages_copy(struct vfs_store *from, struct meta_rekey *k, struct meta_progress progress)
 {
     uint32_t pages = ledger_pages(&from->ledger);
     int r = copied_grow(k, pages);
@@ -82,6 +82,8 @@ static int pages_copy(struct vfs_store *from, struct meta_rekey *k)
     static const uint8_t never[LEDGER_ENTRY_BYTES];
     for (uint32_t page = 1; r == 0 && page <= pages; page++) {
         uint8_t entry[LEDGER_ENTRY_BYTES];
+        if (progress.fn && page % PROGRESS_PAGES == 0 && progress.fn(progress.arg, page, pages) != 0)
+            return -ECANCELED;
         if (!ledger_get(&from->ledger, page, entry) || memcmp(entry, never, sizeof(never)) == 0 ||
             memcmp(entry, k->copied[page - 1], sizeof(entry)) == 0)
             continue;
@@ -92,8 +94,8 @@ static int pages_copy(struct vfs_store *from, struct meta_rekey *k)
     return r;
 }
 
-int sqlite_rekey_begin(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_rekey **ret,
-                       struct reason *reason)
+int sqlite_rekey_begin(struct meta *m, const char *dir, const uint8_t page_key[32], struct meta_progress progress,
+                       struct meta_rekey **ret, struct reason *reason)
 {
     struct vfs_store *from = m->store;
     struct meta_rekey *k = calloc(1, sizeof(*k));
@@ -111,8 +113,15 @@ int sqlite_rekey_begin(struct meta *m, const char *dir, const uint8_t page_key[3
     int r = k->page && k->sealed ? vfs_store_new(&config, &k->to, reason) : -ENOMEM;
     if (r == 0) {
         LOCK_SCOPE(&m->checkpoint_lock); /* nothing else writes to meta.db */
-        r = pages_copy(from, k);
+        /* Pages that a checkpoint wrote when it was killed are good in the log alone, and not to be read here. */
+        int rc = sqlite3_wal_checkpoint_v2(m->checkpointer, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        r = rc == SQLITE_BUSY ? 0 : sqlite_errno(rc);
+        if (r == 0)
+            r = pages_copy(from, k, progress);
     }
+    /* The bulk of it, while nobody waits. */
+    if (r == 0 && fdatasync(k->to->db_fd) < 0)
+        r = -errno;
     if (r < 0) {
         sqlite_rekey_free(k);
         return r;
@@ -128,7 +137,7 @@ int sqlite_rekey_finish(struct meta *m, struct meta_rekey *k)
     if (r == 0 && vfs_store_log_frames(m->store))
         r = -EBUSY;
     if (r == 0)
-        r = pages_copy(m->store, k);
+        r = pages_copy(m->store, k, (struct meta_progress){NULL, NULL});
     if (r == 0 && fdatasync(k->to->db_fd) < 0)
         r = -errno;
     if (r == 0)

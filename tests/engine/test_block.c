@@ -487,6 +487,22 @@ static void only_a_sealed_segment_is_removed(void **state)
     assert_int_equal(fdatasyncs, 1); /* not the one that went unsynced */
 }
 
+static void a_number_is_never_given_twice(void **state)
+{
+    struct world *w = *state;
+    struct block_place a = append(w, "gone", 4);
+    assert_int_equal(w->ops->seal(w->block), 0);
+    assert_int_equal(w->ops->remove(w->block, a.segment), 0);
+    assert_int_equal(list(w).count, 0);
+    w->ops->close(w->block);
+    world_open(w);
+    assert_int_equal(list(w).count, 0);
+    struct block_place b = append(w, "kept", 4);
+    assert_true(b.segment > a.segment);
+    assert_holds(w, b, "kept", 4);
+    assert_int_equal(list(w).count, 1);
+}
+
 static int stop_at_once(void *arg, uint32_t segment, uint64_t size_bytes, bool open_for_append)
 {
     (void)segment, (void)size_bytes, (void)open_for_append;
@@ -541,6 +557,7 @@ int main(void)
         STORY(a_failed_sync_is_never_forgotten),
         STORY(unsynced_segments_are_few),
         STORY(only_a_sealed_segment_is_removed),
+        STORY(a_number_is_never_given_twice),
         STORY(a_list_has_segments_only_and_may_be_stopped),
         cmocka_unit_test(an_unknown_store_is_not_found),
     };
