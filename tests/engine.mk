@@ -23,3 +23,8 @@ check_PROGRAMS += tests/engine/test_upkeep_stress
 tests_engine_test_upkeep_stress_SOURCES = tests/engine/test_upkeep_stress.c tests/engine/store.c
 tests_engine_test_upkeep_stress_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_upkeep_stress
+
+check_PROGRAMS += tests/engine/test_iam
+tests_engine_test_iam_SOURCES = tests/engine/test_iam.c tests/engine/store.c
+tests_engine_test_iam_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_iam

@@ -4,7 +4,7 @@ TEST_EXTENSIONS = .sh .py
 SH_LOG_COMPILER = bash
 PY_LOG_COMPILER = python3
 AM_TESTS_ENVIRONMENT = HOLDFS='$(abs_top_builddir)/holdfs'; PYTHONDONTWRITEBYTECODE=1; export HOLDFS PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
+EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py tests/lib/users.py $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
 
 # One story each, runnable alone: make check TESTS=tests/e2e/rsync.sh
 E2E_TESTS = \
@@ -45,6 +45,7 @@ E2E_TESTS = \
 	tests/e2e/tamper.py \
 	tests/e2e/tar.sh \
 	tests/e2e/upkeep.sh \
+	tests/e2e/users.py \
 	tests/e2e/vim.sh \
 	tests/e2e/xattr.sh
 TESTS += $(E2E_TESTS)

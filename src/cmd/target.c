@@ -160,7 +160,8 @@ static int target_in_store(const char *path, struct target *ret)
     }
 }
 
-/* The absolute path with the symbolic links of all that exists resolved, but not the last name's. */
+/* The absolute path with the symbolic links of all that exists resolved, but not the last name's. What lies where the caller may not go
+ * is taken by its name: he may ask about it, and whoever answers judges that. */
 static int path_absolute(const char *path, char out[PATH_MAX])
 {
     char whole[PATH_MAX], head[PATH_MAX], cwd[PATH_MAX];
@@ -185,7 +186,7 @@ static int path_absolute(const char *path, char out[PATH_MAX])
         *tail = saved;
         if (real)
             return path_join(out, head, tail);
-        if (errno != ENOENT && errno != ENOTDIR)
+        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
             return -errno;
         do {
             tail--;

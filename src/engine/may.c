@@ -395,7 +395,8 @@ int may_see(struct engine *e, struct caller *c, const struct bucket *b, struct s
 int may_enter(struct engine *e, struct caller *c, const struct bucket *b)
 {
     if (engine_free(e, c, b) || engine_could(e, c, "s3:ListBucket", b, span_of(NULL, 0), NULL) ||
-        reaches(e, c, b, span_of(NULL, 0), false, false, NULL) || reaches(e, c, b, span_of("", 0), true, true, NULL))
+        reaches(e, c, b, span_of(NULL, 0), false, false, NULL) || reaches(e, c, b, span_of("", 0), true, true, NULL) ||
+        engine_could(e, c, "s3:GetBucketPolicy", b, span_of(NULL, 0), NULL)) /* the root, whom no policy keeps from that */
         return 0;
     return refuse_to_see(e, c, b, span_of(NULL, 0));
 }

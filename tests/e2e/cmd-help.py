@@ -86,6 +86,8 @@ def completed(*words):
 
 check("bash completes commands", completed("holdfs", "in") == ["init"])
 check("bash completes verbs", completed("holdfs", "bucket", "cr") == ["create"])
+check("bash completes verbs of verbs", completed("holdfs", "user", "key", "rot") == ["rotate"])
+check("bash completes their options", completed("holdfs", "user", "key", "rotate", "--gr") == ["--grace"])
 check("bash completes options", completed("holdfs", "bucket", "create", "--obj") == ["--object-lock"])
 check("bash completes values", completed("holdfs", "init", "--retention-clock", "st") == ["strict"])
 if shutil.which("zsh"):

@@ -33,6 +33,30 @@ static void options_reach_their_fields(void **state)
     mount_options_done(&o);
 }
 
+/* mount.md §8: with one principal for all, the kernel's caches tell nobody anything new. */
+static void a_mount_where_all_uids_are_one_is_not_shared(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        bool shared;
+    } cases[] = {
+        {"allow_other", true},
+        {"allow_other,uid-map=*:alice", false},
+        {"allow_other,uid-map=1001:bob", true},
+        {"allow_other,uid-map=1001:bob/*:alice", true},
+        {"allow_other,uid-map=*:alice/1001:bob", true},
+        {"uid-map=1001:bob", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mount_options o;
+        struct reason reason = {0};
+        assert_int_equal(add(&o, cases[i].list, &reason), 0);
+        assert_int_equal(o.fuse.shared, cases[i].shared);
+        mount_options_done(&o);
+    }
+}
+
 static void later_ones_win_and_nothing_is_on_by_itself(void **state)
 {
     (void)state;
@@ -88,6 +112,8 @@ static void unknown_ones_are_refused_by_name(void **state)
         {"max_idle_threads=0", "max_idle"},
         {"key-file=a,credential=b", "key-file"},
         {"allow_other,allow_root", "exclude"},
+        {"uid-map=", "uid-map"},
+        {"uid-map=1:a,uid-map=2:b", "uid-map"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mount_options o;
@@ -129,6 +155,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_reach_their_fields),
+        cmocka_unit_test(a_mount_where_all_uids_are_one_is_not_shared),
         cmocka_unit_test(later_ones_win_and_nothing_is_on_by_itself),
         cmocka_unit_test(a_backslash_keeps_a_comma),
         cmocka_unit_test(those_of_other_programs_are_passed_over),
