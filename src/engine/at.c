@@ -279,8 +279,7 @@ static int page_insert_dir(struct at_page *p, const struct walk_key *key)
 struct dir_search {
     const struct walk_key *prefix;
     struct walk_key *found;
-    unsigned left;
-    enum { SEARCH_END, SEARCH_MORE, SEARCH_DIR, SEARCH_DEEP } result;
+    enum { SEARCH_END, SEARCH_SELF, SEARCH_DIR, SEARCH_DEEP } result;
 };
 
 static int dir_search_row(void *arg, const struct tree_row *row)
@@ -290,14 +289,7 @@ static int dir_search_row(void *arg, const struct tree_row *row)
         return 1;
     const uint8_t *rest = row->key.p + s->prefix->len;
     size_t rest_len = row->key.len - s->prefix->len;
-    if (rest_len && memchr(rest, '/', rest_len))
-        s->result = SEARCH_DEEP;
-    else if (rest_len && row->kind == TREE_DIR)
-        s->result = SEARCH_DIR;
-    else if (--s->left == 0)
-        s->result = SEARCH_MORE;
-    if (s->result == SEARCH_END)
-        return 0;
+    s->result = !rest_len ? SEARCH_SELF : memchr(rest, '/', rest_len) ? SEARCH_DEEP : SEARCH_DIR;
     walk_key_set(s->found, row->key);
     return 1;
 }
@@ -309,9 +301,9 @@ static int page_dirs(struct at_page *p, struct walk_key *from, bool inclusive)
     unsigned count = 0;
     for (;;) {
         struct walk_key at;
-        struct dir_search s = {.prefix = &p->prefix, .found = &at, .left = WALK_BATCH_ROWS};
+        struct dir_search s = {.prefix = &p->prefix, .found = &at};
         int r =
-            p->e->meta_ops->tree_scan(p->e->m, p->b->number, walk_span(from), inclusive, dir_search_row, &s);
+            p->e->meta_ops->tree_scan_dirs(p->e->m, p->b->number, walk_span(from), inclusive, dir_search_row, &s);
         if (r < 0 || s.result == SEARCH_END)
             return r < 0 ? r : p->dropped;
         *from = at;

@@ -183,6 +183,8 @@ struct meta_ops {
     int (*tree_del)(struct meta *m, uint32_t bucket, struct span key);
     /* Rows of the bucket with key >= from (> from when !inclusive), in order. */
     int (*tree_scan)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn, void *arg);
+    /* The same of TREE_DIR rows alone, without passing the others. */
+    int (*tree_scan_dirs)(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn, void *arg);
 
     int (*inode_get)(struct meta *m, uint64_t ino, struct inode_row *ret);
     int (*inode_put)(struct meta *m, const struct inode_row *row);

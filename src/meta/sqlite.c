@@ -355,6 +355,7 @@ const struct meta_ops meta_sqlite_ops = {
     .tree_put = sqlite_tree_put,
     .tree_del = sqlite_tree_del,
     .tree_scan = sqlite_tree_scan,
+    .tree_scan_dirs = sqlite_tree_scan_dirs,
     .inode_get = sqlite_inode_get,
     .inode_put = sqlite_inode_put,
     .inode_del = sqlite_inode_del,

@@ -27,6 +27,8 @@ enum statement {
     STATEMENT_TREE_DEL,
     STATEMENT_TREE_SCAN,
     STATEMENT_TREE_SCAN_AFTER,
+    STATEMENT_TREE_SCAN_DIRS,
+    STATEMENT_TREE_SCAN_DIRS_AFTER,
     STATEMENT_INODE_GET,
     STATEMENT_INODE_PUT,
     STATEMENT_INODE_DEL,
@@ -141,6 +143,8 @@ int sqlite_tree_put(struct meta *m, const struct tree_row *row);
 int sqlite_tree_del(struct meta *m, uint32_t bucket, struct span key);
 int sqlite_tree_scan(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn,
                      void *arg);
+int sqlite_tree_scan_dirs(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn,
+                          void *arg);
 int sqlite_inode_get(struct meta *m, uint64_t ino, struct inode_row *ret);
 int sqlite_inode_put(struct meta *m, const struct inode_row *row);
 int sqlite_inode_del(struct meta *m, uint64_t ino);

@@ -124,10 +124,8 @@ int sqlite_tree_del(struct meta *m, uint32_t bucket, struct span key)
     return sqlite_change(m, st);
 }
 
-int sqlite_tree_scan(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn,
-                     void *arg)
+static int tree_rows(struct meta *m, sqlite3_stmt *st, uint32_t bucket, struct span from, meta_tree_fn *fn, void *arg)
 {
-    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_TREE_SCAN : STATEMENT_TREE_SCAN_AFTER);
     sqlite3_bind_int64(st, 1, bucket);
     sqlite_bind_span(st, 2, from);
     int r;
@@ -141,6 +139,20 @@ int sqlite_tree_scan(struct meta *m, uint32_t bucket, struct span from, bool inc
             return r < 0 ? r : 0;
     }
     return r;
+}
+
+int sqlite_tree_scan(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn,
+                     void *arg)
+{
+    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_TREE_SCAN : STATEMENT_TREE_SCAN_AFTER);
+    return tree_rows(m, st, bucket, from, fn, arg);
+}
+
+int sqlite_tree_scan_dirs(struct meta *m, uint32_t bucket, struct span from, bool inclusive, meta_tree_fn *fn,
+                          void *arg)
+{
+    STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_TREE_SCAN_DIRS : STATEMENT_TREE_SCAN_DIRS_AFTER);
+    return tree_rows(m, st, bucket, from, fn, arg);
 }
 
 /* ---- inodes and their further names ---- */

@@ -41,6 +41,8 @@ static const char *const sqlite_migrations[] = {
     /* The audit trail grows at its end: a rowid is the cheapest key for that. */
     "CREATE TABLE trail (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);"
     "CREATE TABLE trail_head (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);",
+    /* Directories alone (kind 2), so that a listing of the past does not pass every live object. */
+    "CREATE INDEX tree_dir ON tree (bucket, key) WHERE kind = 2;",
 };
 
 enum { SCHEMA_NEWEST = sizeof(sqlite_migrations) / sizeof(sqlite_migrations[0]) };
@@ -58,11 +60,17 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
     [STATEMENT_ROLLBACK] = "ROLLBACK",
 
     [STATEMENT_TREE_GET] = "SELECT ino, kind FROM tree WHERE bucket = ?1 AND key = ?2",
-    [STATEMENT_TREE_PUT] = "REPLACE INTO tree (bucket, key, ino, kind) VALUES (?1, ?2, ?3, ?4)",
+    /* Not REPLACE: with an index that would be a deletion and an insertion. */
+    [STATEMENT_TREE_PUT] = "INSERT INTO tree (bucket, key, ino, kind) VALUES (?1, ?2, ?3, ?4)"
+                           " ON CONFLICT (bucket, key) DO UPDATE SET ino = ?3, kind = ?4",
     [STATEMENT_TREE_DEL] = "DELETE FROM tree WHERE bucket = ?1 AND key = ?2",
     [STATEMENT_TREE_SCAN] = "SELECT key, ino, kind FROM tree WHERE bucket = ?1 AND key >= ?2 ORDER BY key",
     [STATEMENT_TREE_SCAN_AFTER] =
         "SELECT key, ino, kind FROM tree WHERE bucket = ?1 AND key > ?2 ORDER BY key",
+    [STATEMENT_TREE_SCAN_DIRS] = "SELECT key, ino, kind FROM tree INDEXED BY tree_dir"
+                                 " WHERE bucket = ?1 AND key >= ?2 AND kind = 2 ORDER BY key",
+    [STATEMENT_TREE_SCAN_DIRS_AFTER] = "SELECT key, ino, kind FROM tree INDEXED BY tree_dir"
+                                       " WHERE bucket = ?1 AND key > ?2 AND kind = 2 ORDER BY key",
 
     [STATEMENT_INODE_GET] = "SELECT bucket, key, body FROM inode WHERE ino = ?1",
     [STATEMENT_INODE_PUT] = "REPLACE INTO inode (ino, bucket, key, body) VALUES (?1, ?2, ?3, ?4)",

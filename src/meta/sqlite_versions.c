@@ -122,13 +122,24 @@ int sqlite_version_scan_keys(struct meta *m, uint32_t bucket, struct span from, 
     return version_rows(m, st, fn, arg);
 }
 
+/* To pass a few rows of a key costs less than to seek behind it. */
+enum { HEADS_PASSED_MAX = 16 };
+
+/* META_SKIP_KEY: the key in `skip` has more rows than are worth passing. */
 static int version_heads(struct meta *m, sqlite3_stmt *st, uint32_t bucket, meta_version_fn *fn, void *arg,
-                         uint8_t *skip, size_t *ret_len)
+                         uint8_t *skip, struct span *ret_skip)
 {
     struct version_row row = {.bucket = bucket};
+    unsigned passed = 0; /* of the key in `skip` */
+    *ret_skip = (struct span){0};
     int r;
     while ((r = sqlite_step(m, st)) > 0) {
         row.key = sqlite_column_span(st, 0);
+        if (ret_skip->p && row.key.len == ret_skip->len && !memcmp(row.key.p, skip, row.key.len)) {
+            if (++passed >= HEADS_PASSED_MAX)
+                return META_SKIP_KEY;
+            continue;
+        }
         row.seq = sqlite_column_u64(st, 1);
         row.publish_ns = sqlite3_column_int64(st, 2);
         row.flags = (uint32_t)sqlite3_column_int(st, 3);
@@ -136,11 +147,11 @@ static int version_heads(struct meta *m, sqlite3_stmt *st, uint32_t bucket, meta
         r = fn(arg, &row);
         if (r == META_SKIP_KEY && row.key.len <= LIMIT_KEY_BYTES) {
             memcpy(skip, row.key.p, row.key.len);
-            *ret_len = row.key.len;
-            return r;
-        }
-        if (r != 0)
+            *ret_skip = span_of(skip, row.key.len);
+            passed = 0;
+        } else if (r != 0) {
             return r < 0 ? r : 0;
+        }
     }
     return r;
 }
@@ -148,16 +159,19 @@ static int version_heads(struct meta *m, sqlite3_stmt *st, uint32_t bucket, meta
 int sqlite_version_scan_heads(struct meta *m, uint32_t bucket, struct span from, bool inclusive, int64_t until_ns,
                               meta_version_fn *fn, void *arg)
 {
-    uint8_t skip[LIMIT_KEY_BYTES];
-    size_t len;
+    uint8_t skip[LIMIT_KEY_BYTES], begin[LIMIT_KEY_BYTES]; /* a bound key must stay as it is while its statement runs */
+    struct span behind;
     int r;
     do {
         STATEMENT_SCOPE(st, m, inclusive ? STATEMENT_VERSION_SCAN_HEADS : STATEMENT_VERSION_SCAN_HEADS_AFTER);
         bind_version_key(st, bucket, from);
         sqlite3_bind_int64(st, 3, until_ns);
-        r = version_heads(m, st, bucket, fn, arg, skip, &len);
-        from = span_of(skip, len);
-        inclusive = false;
+        r = version_heads(m, st, bucket, fn, arg, skip, &behind);
+        if (r == META_SKIP_KEY) {
+            memcpy(begin, behind.p, behind.len);
+            from = span_of(begin, behind.len);
+            inclusive = false;
+        }
     } while (r == META_SKIP_KEY);
     return r;
 }

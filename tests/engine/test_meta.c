@@ -88,6 +88,28 @@ static void names_are_ordered_by_bytes(void **state)
     metastore_remove(&s);
 }
 
+static void directories_are_scanned_alone(void **state)
+{
+    (void)state;
+    struct metastore s;
+    world_make(&s);
+    must_begin(&s);
+    put_tree(&s, 1, text_span("a"), 2);
+    put_tree(&s, 1, text_span("c"), 3);
+    for (uint64_t ino = 10; ino < 13; ino++) {
+        struct tree_row row = {.bucket = 1, .key = span_of(&"bcd"[ino - 10], 1), .ino = ino, .kind = TREE_DIR};
+        assert_int_equal(s.ops->tree_put(s.meta, &row), 0); /* `c` was an object */
+    }
+    put_tree(&s, 1, text_span("d"), 4); /* and `d` is one again */
+    must_commit(&s);
+    struct seen all = {.count = 0}, after = {.count = 0};
+    assert_int_equal(s.ops->tree_scan_dirs(s.meta, 1, text_span(""), true, see_tree, &all), 0);
+    assert_string_equal(all.text, "b:10,c:11,");
+    assert_int_equal(s.ops->tree_scan_dirs(s.meta, 1, text_span("b"), false, see_tree, &after), 0);
+    assert_string_equal(after.text, "c:11,");
+    metastore_remove(&s);
+}
+
 static void a_name_is_replaced_and_removed(void **state)
 {
     (void)state;
@@ -597,6 +619,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_ordered_by_bytes),
+        cmocka_unit_test(directories_are_scanned_alone),
+        cmocka_unit_test(directories_are_scanned_alone),
         cmocka_unit_test(a_name_is_replaced_and_removed),
         cmocka_unit_test(an_inode_has_a_body_and_further_names),
         cmocka_unit_test(versions_of_a_key_come_newest_first),
