@@ -39,8 +39,6 @@ struct block_ops {
     int (*append)(struct block *b, const void *buf, size_t len, struct block_place *ret);
     /* Reads exactly len bytes; -ENODATA when the segment is shorter, -ENOENT when it is gone. */
     int (*read)(struct block *b, struct block_place at, void *buf, size_t len);
-    /* Tells that [at, at+len) will be read soon. */
-    void (*prefetch)(struct block *b, struct block_place at, uint64_t len);
     /* Every append that returned before the call survives a power cut after it (data, size, directory entry).
      * Threads that wait share one sync. */
     int (*sync)(struct block *b);

@@ -453,16 +453,6 @@ static int local_read(struct block *b, struct block_place at, void *buf, size_t 
     return r;
 }
 
-static void local_prefetch(struct block *b, struct block_place at, uint64_t len)
-{
-    struct local *l = local_of(b);
-    struct local_fd held;
-    if (!at.segment || local_fds_get(l->fds, at.segment, &held) < 0)
-        return;
-    posix_fadvise(held.fd, (off_t)at.offset_bytes, (off_t)len, POSIX_FADV_WILLNEED);
-    local_fds_put(l->fds, held);
-}
-
 /* --- whole segments --------------------------------------------------------------------------------------- */
 
 static struct local_segment *local_live(struct local *l, uint32_t number)
@@ -603,7 +593,6 @@ const struct block_ops block_local = {
     .close = local_close,
     .append = local_append,
     .read = local_read,
-    .prefetch = local_prefetch,
     .sync = local_sync,
     .list = local_list,
     .remove = local_remove,

@@ -15,7 +15,8 @@
 #include <time.h>
 
 enum {
-    ENGINE_UNIT_BYTES = 65536,
+    ENGINE_UNIT_BYTES = 8192, /* doc/decisions/frame-size.md */
+    ENGINE_PACKED_UNIT_BYTES = 65536,
     ENGINE_CACHE_BYTES = 16 << 20,
     ENGINE_WORKER_TICK_S = 1,
     ENGINE_COMPACT_NS = 50000000, /* of each tick for compaction: 5 % of one core at most */
@@ -70,7 +71,8 @@ static int open_segments(struct engine *e, struct reason *reason)
     int r = e->block_ops->open(&config, &e->b, reason);
     if (r < 0)
         return r;
-    struct pipeline_config pipeline = {.ops = e->block_ops, .block = e->b, .unit_bytes = ENGINE_UNIT_BYTES};
+    struct pipeline_config pipeline = {
+        .ops = e->block_ops, .block = e->b, .unit_bytes = ENGINE_UNIT_BYTES, .packed_unit_bytes = ENGINE_PACKED_UNIT_BYTES};
     return pipeline_new(&pipeline, &e->pipe);
 }
 

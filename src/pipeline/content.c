@@ -10,14 +10,21 @@
 #include <assert.h>
 #include <errno.h>
 
+static bool unit_is_sound(uint32_t unit)
+{
+    return unit >= 4096 && unit <= FRAME_PLAIN_MAX_BYTES && (unit & (unit - 1)) == 0;
+}
+
 int pipeline_new(const struct pipeline_config *config, struct pipeline **ret)
 {
-    uint32_t unit = config->unit_bytes;
-    assert(unit >= 4096 && unit <= FRAME_PLAIN_MAX_BYTES && (unit & (unit - 1)) == 0);
+    assert(unit_is_sound(config->unit_bytes) && unit_is_sound(config->packed_unit_bytes));
     struct pipeline *p = calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
-    *p = (struct pipeline){.ops = config->ops, .block = config->block, .unit_bytes = unit};
+    *p = (struct pipeline){.ops = config->ops,
+                           .block = config->block,
+                           .unit_bytes = config->unit_bytes,
+                           .packed_unit_bytes = config->packed_unit_bytes};
     *ret = p;
     return 0;
 }
@@ -27,6 +34,11 @@ void pipeline_free(struct pipeline *p)
     free(p);
 }
 
+static uint32_t content_unit(const struct pipeline *p, enum frame_compression compression)
+{
+    return compression == FRAME_COMPRESSION_NONE ? p->unit_bytes : p->packed_unit_bytes;
+}
+
 /* One write on its way: where it goes, and what it has become so far. */
 struct writing {
     struct pipeline *p;
@@ -34,6 +46,7 @@ struct writing {
     struct content_key *key;
     uint32_t dek;
     enum frame_compression compression;
+    uint32_t unit_bytes;
     struct extent *extents; /* room for one for each frame */
     size_t count;
 };
@@ -41,7 +54,7 @@ struct writing {
 /* Frames that [offset, offset+len) is cut into at multiples of the unit. */
 static uint64_t writing_frames(const struct writing *w, uint64_t offset, uint64_t len)
 {
-    return (offset + len - 1) / w->p->unit_bytes - offset / w->p->unit_bytes + 1;
+    return (offset + len - 1) / w->unit_bytes - offset / w->unit_bytes + 1;
 }
 
 /* Notes a sealed frame, as part of the run before it where it continues that (not across appends: those may have
@@ -62,7 +75,7 @@ static int64_t writing_seal(struct writing *w, uint64_t offset, const uint8_t *b
     if (r < 0)
         return r;
     while (len) {
-        uint32_t plain = w->p->unit_bytes - (uint32_t)(offset % w->p->unit_bytes);
+        uint32_t plain = w->unit_bytes - (uint32_t)(offset % w->unit_bytes);
         if (plain > len)
             plain = (uint32_t)len;
         int64_t sealed = frame_seal(key, number, w->compression, buf, plain, w->t->sealed + at);
@@ -106,7 +119,7 @@ static int writing_all(struct writing *w, uint64_t offset, const uint8_t *buf, s
     while (len) {
         size_t piece = len;
         if (piece > THREAD_BATCH_BYTES) /* then it ends where a unit does */
-            piece = THREAD_BATCH_BYTES - offset % w->p->unit_bytes;
+            piece = THREAD_BATCH_BYTES - offset % w->unit_bytes;
         int r = writing_append(w, offset, buf, piece);
         if (r < 0)
             return r;
@@ -127,7 +140,13 @@ int content_write(struct pipeline *p, struct content_key *key, uint32_t dek, enu
         return -ENOMEM;
     struct extent few[THREAD_BATCH_FRAMES];
     struct extent *many CLEANUP_FREE = NULL; /* only for what one request does not bring */
-    struct writing w = {.p = p, .t = t, .key = key, .dek = dek, .compression = compression, .extents = few};
+    struct writing w = {.p = p,
+                        .t = t,
+                        .key = key,
+                        .dek = dek,
+                        .compression = compression,
+                        .unit_bytes = content_unit(p, compression),
+                        .extents = few};
     uint64_t frames = writing_frames(&w, offset, len);
     if (frames > THREAD_BATCH_FRAMES && !(w.extents = many = reallocarray(NULL, frames, sizeof *many)))
         return -ENOMEM;
@@ -197,7 +216,7 @@ int64_t content_compact_range(struct pipeline *p, struct content_key *key, uint3
                               struct content_key *const *keys, uint64_t offset, uint64_t length, uint32_t max_frames,
                               uint64_t budget_bytes, struct content_fault *fault)
 {
-    uint64_t unit = p->unit_bytes, done = 0;
+    uint64_t unit = content_unit(p, compression), done = 0;
     CLEANUP_FREE uint8_t *buf = malloc(unit);
     if (!buf)
         return -ENOMEM;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Content: the way between plain bytes and frames in segments.
  *
- * Writing: bytes -> frames of at most pipeline_config.unit_bytes (cut at multiples of the unit in the file, so that
+ * Writing: bytes -> frames of at most a unit of pipeline_config (cut at multiples of the unit in the file, so that
  * rewriting a unit replaces whole frames) -> compression -> AES-256-GCM -> one append to the segment store -> extents
  * in the map. Reading: the reverse, with every check of frame.h. Called by the engine, from any thread; a map that is
  * being written is guarded by its owner (the engine's inode lock). */
@@ -18,7 +18,9 @@ struct pipeline;
 struct pipeline_config {
     const struct block_ops *ops;
     struct block *block;  /* borrowed for the pipeline's life */
-    uint32_t unit_bytes;  /* plaintext of a full frame: 4096..65536, a power of two */
+    /* Plaintext of a full frame: 4096..65536, powers of two. A read fetches and opens whole frames, and a compressor sees no
+     * farther than one: where there is none, short frames serve readers of small pieces. */
+    uint32_t unit_bytes, packed_unit_bytes;
 };
 
 int pipeline_new(const struct pipeline_config *config, struct pipeline **ret);
@@ -59,9 +61,6 @@ struct content_fault {
  * count (short only at the end of the file), or -EIO with *fault filled (nothing of a bad frame is in buf). */
 ssize_t content_read(struct pipeline *p, const struct extmap *map, struct content_key *const *keys, uint64_t offset,
                      void *buf, size_t len, struct content_fault *fault);
-
-/* Tells the segment store what a sequential reader will want next. */
-void content_prefetch(struct pipeline *p, const struct extmap *map, uint64_t offset, uint64_t len);
 
 /* Rewrites units of [offset, offset+length) that are spread over more than max_frames frames, each as one frame under
  * `key`, until budget_bytes are rewritten: for a publish, so that many small writes do not make every later read slow.

@@ -8,7 +8,7 @@
 struct pipeline {
     const struct block_ops *ops;
     struct block *block;
-    uint32_t unit_bytes;
+    uint32_t unit_bytes, packed_unit_bytes;
 };
 
 /* Takes `count` numbers that nobody else gets; -EOVERFLOW when the key has not so many left. */

@@ -242,32 +242,6 @@ int content_verify(struct pipeline *p, const struct extmap *map, struct content_
     return reading_all(&g, 0, map->size_bytes);
 }
 
-void content_prefetch(struct pipeline *p, const struct extmap *map, uint64_t offset, uint64_t len)
-{
-    struct block_place start = {0};
-    uint64_t end, run_end = 0;
-    if (__builtin_add_overflow(offset, len, &end))
-        end = UINT64_MAX;
-    struct extmap_cursor at = extmap_find(map, offset);
-    for (const struct extent *e; len && (e = extmap_next(map, &at)) && e->offset_bytes < end;) {
-        if (e->segment == 0)
-            continue;
-        uint64_t from = e->offset_bytes > offset ? e->offset_bytes : offset;
-        uint64_t to = extent_end(e) < end ? extent_end(e) : end;
-        uint64_t before = e->skip_bytes + (from - e->offset_bytes);
-        uint64_t first = e->place_bytes + extent_frame_at(e, before) * extent_stride(e);
-        uint64_t beyond = extent_frame_end(e, extent_frame_at(e, before + (to - from) - 1));
-        if (start.segment != e->segment || run_end != first) {
-            if (start.segment)
-                p->ops->prefetch(p->block, start, run_end - start.offset_bytes);
-            start = (struct block_place){e->segment, first};
-        }
-        run_end = beyond;
-    }
-    if (start.segment)
-        p->ops->prefetch(p->block, start, run_end - start.offset_bytes);
-}
-
 /* --- a content as the source of a chain of stages ---------------------------------------------------------- */
 
 static ssize_t content_source_pull_at(struct stage_next *next, void *buf, size_t len, uint64_t offset)

@@ -43,12 +43,6 @@ static inline uint32_t extent_frame_at(const struct extent *e, uint64_t at)
     return k < e->frames ? (uint32_t)k : e->frames - 1;
 }
 
-/* Where frame k of the run ends in the segment. */
-static inline uint64_t extent_frame_end(const struct extent *e, uint32_t k)
-{
-    return e->place_bytes + (k == e->frames - 1 ? extent_run_bytes(e) : (k + 1) * extent_stride(e));
-}
-
 /* Lengthens a by e where e goes on in the same run. */
 bool extent_join(struct extent *a, const struct extent *e);
 

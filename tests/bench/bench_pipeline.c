@@ -114,7 +114,7 @@ static void run(const char *dir, uint64_t mib, uint32_t unit, enum frame_compres
     snprintf(segments, sizeof segments, "%s/segments", dir);
     struct block_config config = {.dir = segments, .segment_size_bytes = 64 * MIB, .reserve_bytes = 64 * MIB};
     check(b.ops->open(&config, &b.block, &reason), reason.text);
-    struct pipeline_config pc = {.ops = b.ops, .block = b.block, .unit_bytes = unit};
+    struct pipeline_config pc = {.ops = b.ops, .block = b.block, .unit_bytes = unit, .packed_unit_bytes = unit};
     check(pipeline_new(&pc, &b.p), "pipeline");
     struct extmap_dek dek = {.id = "bench"};
     uint8_t key[32] = {1};

@@ -6,9 +6,11 @@ The three take turns within each round, so that a slow minute of the machine hit
 dropped caches (as root) and a mount. The table has medians over the rounds, and what holdfs's is beside the others'.
 
   --size MIB        the large file (1024)       --files N      small files (10000)
-  --rounds N        (3)                         --dir DIR      where (a new directory under /var/tmp)
+  --rounds N        (3)                         --syncs N      appends, each with its fdatasync (500)
+  --dir DIR         where (a new directory under /var/tmp)
   --short           a run of about three minutes: 256 MiB, 4000 files, 2 rounds
-  --only WORD       steps whose name has it     --json FILE    the single results
+  --rows WORD,...   only the rows whose name has one of these words, and what they stand on
+  --json FILE       the single results
 """
 import argparse
 import json
@@ -97,7 +99,7 @@ class Bench:
     def __init__(self, fs, load, options):
         self.fs, self.load, self.size, self.files = fs, load, options.size << 20, options.files
         self.large, self.small, self.log = (os.path.join(fs.root, n) for n in ("large", "small", "log"))
-        self.only = options.only
+        self.rows, self.syncs = options.rows, options.syncs
         self.results = {}
 
     def work(self, *words):
@@ -111,40 +113,51 @@ class Bench:
         drop_caches()
         self.fs.mount()
 
-    def gives(self, step, unit, value):
-        if not self.only or self.only in step:
-            self.results[step] = (unit, value)
+    def wants(self, *steps):
+        return not self.rows or any(row in step for step in steps for row in self.rows)
+
+    def step(self, name, unit, work, cold=False, needed_for=()):
+        """Runs it if it is wanted, or what a later one that is wanted stands on."""
+        if not self.wants(name, *needed_for):
+            return
+        if cold:
+            self.cold()
+        value = work()
+        if self.wants(name):
+            self.results[name] = (unit, value)
+
+    def copy(self):
+        begun = time.monotonic()
+        subprocess.run(["cp", "--reflink=auto", self.large, self.large + ".copy"], check=True)
+        return 1000 * (time.monotonic() - begun)
 
     def large_file(self):
         mib, reads = self.size / (1 << 20), min(self.size // 4096 // 4, 20_000)
-        self.gives("sequential write, fsync", "MiB/s", mib / self.work("seq-write", self.large, self.size, 1 << 20))
-        self.cold()
-        self.gives("sequential read, cold", "MiB/s", mib / self.work("seq-read", self.large, self.size, 1 << 20))
-        self.gives("sequential read, warm", "MiB/s", mib / self.work("seq-read", self.large, self.size, 1 << 20))
-        self.gives("random 4 KiB read, warm", "/s", reads / self.work("random-read", self.large, self.size, 4096, reads))
-        self.cold()
-        few = max(reads // 10, 100)
-        self.gives("random 4 KiB read, cold", "/s", few / self.work("random-read", self.large, self.size, 4096, few))
-        self.gives("random 4 KiB write, fsync", "/s", reads / self.work("random-write", self.large, self.size, 4096, reads))
-        self.gives("edit 10 bytes, fsync", "ms", 1000 * self.work("edit", self.large, self.size // 2, 10))
-        begun = time.monotonic()
-        subprocess.run(["cp", "--reflink=auto", self.large, self.large + ".copy"], check=True)
-        self.gives("copy of the large file", "ms", 1000 * (time.monotonic() - begun))
+        few, large, size, block = max(reads // 10, 100), self.large, self.size, 1 << 20
+        others = ("sequential read, cold", "sequential read, warm", "random 4 KiB read, warm", "random 4 KiB read, cold",
+                  "random 4 KiB write, fsync", "edit 10 bytes, fsync", "copy of the large file")
+        self.step("sequential write, fsync", "MiB/s", lambda: mib / self.work("seq-write", large, size, block), needed_for=others)
+        self.step(others[0], "MiB/s", lambda: mib / self.work("seq-read", large, size, block), cold=True, needed_for=others[1:3])
+        self.step(others[1], "MiB/s", lambda: mib / self.work("seq-read", large, size, block))
+        self.step(others[2], "/s", lambda: reads / self.work("random-read", large, size, 4096, reads))
+        self.step(others[3], "/s", lambda: few / self.work("random-read", large, size, 4096, few), cold=True)
+        self.step(others[4], "/s", lambda: reads / self.work("random-write", large, size, 4096, reads))
+        self.step(others[5], "ms", lambda: 1000 * self.work("edit", large, size // 2, 10))
+        self.step(others[6], "ms", self.copy)
 
     def appends(self):
-        self.gives("append 4 KiB + fdatasync", "/s", 500 / self.work("append-sync", self.log, 500, 4096))
+        self.step("append 4 KiB + fdatasync", "/s", lambda: self.syncs / self.work("append-sync", self.log, self.syncs, 4096))
 
     def small_files(self):
-        n = self.files
-        self.gives("create 4 KiB files", "/s", n / self.work("create", self.small, n, SMALL))
-        self.cold()
-        self.gives("stat, cold", "/s", n / self.work("stat", self.small, n))
-        self.gives("stat, warm", "/s", n / self.work("stat", self.small, n))
-        self.cold()
-        self.gives("read 4 KiB files, cold", "/s", n / self.work("read", self.small, n, SMALL))
-        self.gives("read 4 KiB files, warm", "/s", n / self.work("read", self.small, n, SMALL))
-        self.gives("rename", "/s", n / self.work("rename", self.small, n))
-        self.gives("unlink", "/s", n / self.work("unlink", self.small, n))
+        n, small = self.files, self.small
+        others = ("stat, cold", "stat, warm", "read 4 KiB files, cold", "read 4 KiB files, warm", "rename", "unlink")
+        self.step("create 4 KiB files", "/s", lambda: n / self.work("create", small, n, SMALL), needed_for=others)
+        self.step(others[0], "/s", lambda: n / self.work("stat", small, n), cold=True, needed_for=others[1:2])
+        self.step(others[1], "/s", lambda: n / self.work("stat", small, n))
+        self.step(others[2], "/s", lambda: n / self.work("read", small, n, SMALL), cold=True, needed_for=others[3:])
+        self.step(others[3], "/s", lambda: n / self.work("read", small, n, SMALL), needed_for=others[4:])
+        self.step(others[4], "/s", lambda: n / self.work("rename", small, n), needed_for=others[5:])
+        self.step(others[5], "/s", lambda: n / self.work("unlink", small, n))
 
     def clean(self):
         for path in (self.large, self.large + ".copy", self.log):
@@ -184,7 +197,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", default="/var/tmp")
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--only")
+    parser.add_argument("--syncs", type=int, default=500)
+    parser.add_argument("--rows", type=lambda words: words.split(","), default=[])
     parser.add_argument("--json")
     parser.add_argument("--fsload", default=os.path.join(os.path.dirname(find_binary()), "tests/bench/fsload"))
     options = parser.parse_args()

@@ -165,8 +165,6 @@ static void what_is_appended_is_read(void **state)
     assert_holds(w, a, "first", 5);
     assert_holds(w, b, "second piece", 12);
     assert_holds(w, (struct block_place){b.segment, b.offset_bytes + 7}, "piece", 5);
-    w->ops->prefetch(w->block, a, 17);
-    w->ops->prefetch(w->block, (struct block_place){77, 0}, 17);
 }
 
 static void a_piece_never_spans_segments(void **state)

@@ -36,7 +36,7 @@ static void world_open_block(struct world *w)
     struct reason reason;
     w->ops = block_find("local");
     assert_int_equal(w->ops->open(&config, &w->block, &reason), 0);
-    struct pipeline_config pc = {.ops = w->ops, .block = w->block, .unit_bytes = UNIT};
+    struct pipeline_config pc = {.ops = w->ops, .block = w->block, .unit_bytes = UNIT, .packed_unit_bytes = UNIT};
     assert_int_equal(pipeline_new(&pc, &w->p), 0);
 }
 
