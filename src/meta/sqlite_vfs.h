@@ -12,6 +12,7 @@
 #define HOLDFS_META_SQLITE_VFS_H
 
 #include "meta/sqlite_page.h"
+#include "util/xaes.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
@@ -105,6 +106,7 @@ struct vfs_file {
     bool shm_mapped;
     uint8_t *scratch; /* one sealed frame */
     uint64_t append;  /* the log: frames from here on were not written in this round */
+    uint8_t nonce[XAES_NONCE_BYTES]; /* the log: of the last record; drawn anew for each file and round, then counted */
     struct wal_buffer buffer;
 };
 

@@ -82,13 +82,21 @@ static uint8_t *buffer_end(struct vfs_file *file)
     return file->buffer.bytes + file->buffer.frames * frame_disk_bytes(file->store);
 }
 
+/* The records of a round share the nonce's random first half, and with it the message key (util/xaes.h), whose setting up costs
+ * more than sealing a frame header. The other half starts at random as well. */
+static void nonce_count(uint8_t nonce[XAES_NONCE_BYTES])
+{
+    for (int i = XAES_NONCE_BYTES - 1; i >= XAES_NONCE_BYTES / 2 && ++nonce[i] == 0; i--)
+        ;
+}
+
 static int record_seal(struct vfs_file *file, enum wal_part part, uint64_t frame, const void *plain,
                        size_t len, uint8_t *out)
 {
-    uint8_t nonce[XAES_NONCE_BYTES], id[WAL_ID_BYTES];
-    random_bytes(nonce, sizeof(nonce));
+    uint8_t id[WAL_ID_BYTES];
+    nonce_count(file->nonce);
     wal_id_get(&file->store->wal, id);
-    return wal_record_seal(&file->store->codec, id, part, frame, nonce, plain, len, out);
+    return wal_record_seal(&file->store->codec, id, part, frame, file->nonce, plain, len, out);
 }
 
 static int buffer_header(struct vfs_file *file, uint64_t frame, const uint8_t *header)
@@ -134,10 +142,10 @@ static int wal_write_header(struct vfs_file *file, const uint8_t *header)
 {
     struct vfs_store *store = file->store;
     assert(!ledger_dirty(&store->ledger));
-    uint8_t id[WAL_ID_BYTES], nonce[XAES_NONCE_BYTES], disk[WAL_DISK_HEADER_BYTES];
+    uint8_t id[WAL_ID_BYTES], disk[WAL_DISK_HEADER_BYTES];
     random_bytes(id, sizeof(id));
-    random_bytes(nonce, sizeof(nonce));
-    int r = wal_header_seal(&store->codec, id, nonce, header, disk);
+    random_bytes(file->nonce, sizeof(file->nonce));
+    int r = wal_header_seal(&store->codec, id, file->nonce, header, disk);
     if (r < 0)
         return r;
     file->buffer.frames = 0;
@@ -388,6 +396,7 @@ int wal_file_open(struct vfs_file *file, int *ret_flags)
             return SQLITE_CANTOPEN;
     }
     store->wal.users++;
+    random_bytes(file->nonce, sizeof(file->nonce));
     file->base.pMethods = &wal_file_methods;
     if (ret_flags)
         *ret_flags = SQLITE_OPEN_WAL | (store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * XAES-256-GCM and HKDF over OpenSSL's EVP; see xaes.h.
  *
- * Each thread keeps three EVP contexts (derivation, seal, open), so that a message allocates nothing. The
- * derivation context remembers which key it was set up for: a run of pages under one key pays for K's
- * schedule once. */
+ * Each thread keeps three EVP contexts (derivation, seal, open), so that a message allocates nothing. They
+ * remember what they were set up for: a run of pages under one key pays for K's schedule once, and a run of
+ * nonces that differ in their second half only pays for the message key once. */
 #include "util/xaes.h"
 #include "util/secret.h"
 
@@ -25,9 +25,16 @@ struct xaes_key {
     struct secret *secret; /* K (32) || K1 (16) */
 };
 
+/* The message key a context holds. */
+struct message_of {
+    uint64_t serial; /* of K; 0 none */
+    uint8_t half[12];
+};
+
 struct thread_ciphers {
     EVP_CIPHER_CTX *derive, *seal, *open;
     uint64_t derive_serial; /* of the key `derive` is set up for; 0 none */
+    struct message_of sealing, opening;
 };
 
 static pthread_once_t ciphers_once = PTHREAD_ONCE_INIT;
@@ -159,6 +166,23 @@ static bool message_key(struct thread_ciphers *t, const struct xaes_key *k, cons
     return ok;
 }
 
+/* Sets the context up for the message, with as little as it takes. */
+static bool message_begin(struct thread_ciphers *t, const struct xaes_key *k, const uint8_t nonce[24],
+                          EVP_CIPHER_CTX *c, struct message_of *of, int encrypting)
+{
+    if (of->serial == k->serial && !memcmp(of->half, nonce, sizeof of->half))
+        return EVP_CipherInit_ex2(c, NULL, NULL, nonce + 12, encrypting, NULL);
+    uint8_t kx[32];
+    of->serial = 0;
+    bool ok = message_key(t, k, nonce, kx) && EVP_CipherInit_ex2(c, NULL, kx, nonce + 12, encrypting, NULL);
+    secret_wipe(kx, sizeof kx);
+    if (ok) {
+        of->serial = k->serial;
+        memcpy(of->half, nonce, sizeof of->half);
+    }
+    return ok;
+}
+
 static bool gcm_encrypt(EVP_CIPHER_CTX *c, const void *aad, size_t aad_len, const void *plain, size_t len,
                         void *out, uint8_t tag[16])
 {
@@ -192,12 +216,10 @@ int xaes_encrypt(const struct xaes_key *k, const uint8_t nonce[24], const void *
 {
     assert(len <= INT_MAX && aad_len <= INT_MAX);
     struct thread_ciphers *t = ciphers_of_thread();
-    uint8_t kx[32];
-    if (!t || !message_key(t, k, nonce, kx))
+    if (!t)
         return -EIO;
-    bool ok = EVP_EncryptInit_ex2(t->seal, NULL, kx, nonce + 12, NULL) &&
+    bool ok = message_begin(t, k, nonce, t->seal, &t->sealing, 1) &&
               gcm_encrypt(t->seal, aad, aad_len, plain, len, out, tag);
-    secret_wipe(kx, sizeof kx);
     return ok ? 0 : -EIO;
 }
 
@@ -206,13 +228,9 @@ int xaes_decrypt(const struct xaes_key *k, const uint8_t nonce[24], const void *
 {
     assert(len <= INT_MAX && aad_len <= INT_MAX);
     struct thread_ciphers *t = ciphers_of_thread();
-    uint8_t kx[32];
-    if (!t || !message_key(t, k, nonce, kx))
+    if (!t || !message_begin(t, k, nonce, t->open, &t->opening, 0))
         return -EIO;
-    bool ok = EVP_DecryptInit_ex2(t->open, NULL, kx, nonce + 12, NULL) &&
-              gcm_decrypt(t->open, aad, aad_len, cipher, len, tag, out);
-    secret_wipe(kx, sizeof kx);
-    if (ok)
+    if (gcm_decrypt(t->open, aad, aad_len, cipher, len, tag, out))
         return 0;
     secret_wipe(out, len);
     return -EBADMSG;
