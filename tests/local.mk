@@ -35,6 +35,7 @@ E2E_TESTS = \
 	tests/e2e/readonly.sh \
 	tests/e2e/restic.sh \
 	tests/e2e/restore.sh \
+	tests/e2e/rollback.sh \
 	tests/e2e/rsync.sh \
 	tests/e2e/scale.sh \
 	tests/e2e/secret-at-rest.sh \

@@ -47,6 +47,8 @@ struct block_ops {
     int (*remove)(struct block *b, uint32_t segment);
     /* Ends the segment(s) now taking appends; the next append starts a new one. */
     int (*seal)(struct block *b);
+    /* The highest number that was ever given to a segment; 0: none. */
+    uint32_t (*last)(struct block *b);
     int (*free_space)(struct block *b, uint64_t *ret_total, uint64_t *ret_free);
 };
 

@@ -575,6 +575,13 @@ static int local_seal(struct block *b)
     return 0;
 }
 
+static uint32_t local_last(struct block *b)
+{
+    struct local *l = local_of(b);
+    LOCK_SCOPE(&l->lock);
+    return l->last_number;
+}
+
 static int local_free_space(struct block *b, uint64_t *ret_total, uint64_t *ret_free)
 {
     struct local *l = local_of(b);
@@ -597,5 +604,6 @@ const struct block_ops block_local = {
     .list = local_list,
     .remove = local_remove,
     .seal = local_seal,
+    .last = local_last,
     .free_space = local_free_space,
 };

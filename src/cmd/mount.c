@@ -76,6 +76,8 @@ static int mount_open_store(struct mount_work *work, struct reason *reason)
         .settle_default_s = o->settle_s,
         .sync_close = o->sync_close,
         .cache_bytes = o->cache_bytes,
+        .min_seq = o->min_seq,
+        .accept_rollback = o->accept_rollback,
         .uid_map = o->uid_map,
     };
     r = engine_open(&config, &work->engine, reason);
@@ -157,6 +159,10 @@ static int mount_run(const struct invocation *inv)
         if (!strcmp(inv->given[i].option->name, "o") &&
             mount_options_add(&options, inv->given[i].value, false, &reason) < 0)
             return command_usage(inv, "%s", reason.text);
+    const char *min_seq = invocation_value(inv, "min-seq");
+    if (min_seq && mount_options_min_seq(&options, min_seq, &reason) < 0)
+        return command_usage(inv, "%s", reason.text);
+    options.accept_rollback |= invocation_has(inv, "accept-rollback");
     if (mount_options_check(&options, &reason) < 0 || secret_source_of(inv, &secret, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
     bool by_option =
@@ -170,6 +176,8 @@ static int mount_run(const struct invocation *inv)
 
 static const struct option mount_command_options[] = {
     {"f", NULL, "stay in the foreground, log to standard error", NULL, false},
+    {"accept-rollback", NULL, "open a store though its metadata is older than it was; what came after it is forgotten", NULL, false},
+    {"min-seq", "N", "refuse a store whose commit_seq (holdfs status) is below N", NULL, false},
     {"o", "OPT,...", "mount options; mount.fuse.holdfs(8) lists them", NULL, true},
     {0},
 };

@@ -20,7 +20,8 @@ int mount_helper(int argc, char **argv, bool by_mount_fuse3);
 struct mount_options {
     struct fuse_front_config fuse; /* but engine, mountpoint and source */
     struct secret_source secret;
-    bool new_bucket_unversioned, sync_close;
+    bool new_bucket_unversioned, sync_close, accept_rollback;
+    uint64_t min_seq; /* 0: any */
     int64_t settle_s; /* -1: the store's default */
     uint64_t cache_bytes;
     const char *uid_map; /* NULL: none */
@@ -33,6 +34,7 @@ void mount_options_done(struct mount_options *o);
 /* Adds a list "ro,settle=5,...". A comma in a value is written `\,`. -EINVAL names an unknown option;
  * `sloppy` passes over it. */
 int mount_options_add(struct mount_options *o, const char *list, bool sloppy, struct reason *reason);
+int mount_options_min_seq(struct mount_options *o, const char *value, struct reason *reason); /* of --min-seq */
 /* What follows from several options together. */
 int mount_options_check(struct mount_options *o, struct reason *reason);
 void mount_options_manual(FILE *f); /* roff: the OPTIONS of mount.fuse.holdfs(8) */

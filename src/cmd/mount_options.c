@@ -135,6 +135,21 @@ static int set_max_idle_threads(struct mount_options *o, const char *value, stru
     return 0;
 }
 
+static int set_min_seq(struct mount_options *o, const char *value, struct reason *reason)
+{
+    char *end;
+    errno = 0;
+    o->min_seq = strtoumax(value, &end, 10);
+    if (end == value || *value == '-' || *end || errno)
+        return reason_fail(reason, EINVAL, "min-seq takes a number: a commit_seq that `holdfs status` told");
+    return 0;
+}
+
+int mount_options_min_seq(struct mount_options *o, const char *value, struct reason *reason)
+{
+    return set_min_seq(o, value, reason);
+}
+
 #define SWITCH(symbol, field, to)                                                                            \
     static int set_##symbol(struct mount_options *o, const char *value, struct reason *reason)               \
     {                                                                                                        \
@@ -156,6 +171,7 @@ SWITCH(nodev, fuse.dev, false)
 SWITCH(exec, fuse.noexec, false)
 SWITCH(noexec, fuse.noexec, true)
 SWITCH(sync_always, sync_close, true)
+SWITCH(accept_rollback, accept_rollback, true)
 
 /* ---- the table ---- */
 
@@ -184,6 +200,9 @@ static const struct mount_option option_table[] = {
     {"auto_unmount", NULL, "unmount when the daemon dies", set_auto_unmount},
     {"nonempty", NULL, "mount over a directory that is not empty", set_nonempty},
     {"max_idle_threads", "N", "how many waiting threads keep their buffer of 1 MiB (4)", set_max_idle_threads},
+    {"min-seq", "N", "refuse a store whose commit_seq (holdfs status) is below N: an earlier state was put back", set_min_seq},
+    {"accept-rollback", NULL, "open a store though its metadata is older than it was; what came after it is forgotten",
+     set_accept_rollback},
     {"ro", NULL, "change nothing, not even the store's own files", set_ro},
     {"suid", NULL, "honour setuid bits (root only; off if not given)", set_suid},
     {"dev", NULL, "honour device nodes (root only; off if not given)", set_dev},

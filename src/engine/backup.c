@@ -39,7 +39,8 @@ struct backup {
     char root_before[2 * ROOT_ID_BYTES + 1], root[2 * ROOT_ID_BYTES + 1]; /* states of the metadata; "" for none */
     struct segment_size *segments;
     size_t count, cap;
-    uint64_t segments_bytes, missing_bytes, copied_bytes, metadata_bytes, commit_seq, removed;
+    uint64_t segments_bytes, missing_bytes, copied_bytes, metadata_bytes, removed;
+    struct anchor anchor; /* of the metadata that was copied */
     int64_t began_ns;
 };
 
@@ -140,7 +141,7 @@ static int manifest_write(struct backup *b, bool finished)
     timeform_format_ns(b->began_ns / 1000000000, 0, began);
     timeform_format_ns(ns / 1000000000, 0, now);
     json_t *m = json_pack("{s:i, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "holdfs-backup", 1, "store", id, "began", began, "root",
-                          b->root, "root_before", finished ? b->root : b->root_before, "commit_seq", (json_int_t)b->commit_seq,
+                          b->root, "root_before", finished ? b->root : b->root_before, "commit_seq", (json_int_t)b->anchor.seq,
                           "segments", (json_int_t)b->count, "segments_bytes", (json_int_t)b->segments_bytes, "metadata_bytes",
                           (json_int_t)b->metadata_bytes);
     if (m && finished)
@@ -325,7 +326,7 @@ static int metadata_copy(struct backup *b, const char *folder)
             r = txn_flush(e);
         if (r == 0)
             r = e->meta_ops->rekey_finish(e->m, k);
-        b->commit_seq = e->meta_ops->commit_seq(e->m);
+        b->anchor = (struct anchor){e->meta_ops->commit_seq(e->m), compliance_now_s(e)};
     }
     e->meta_ops->rekey_free(k);
     if (r == 0)
@@ -364,7 +365,7 @@ static int own(int dir_fd, const char *name, uid_t owner)
 static int owner_set(struct backup *b)
 {
     static const char *const names[] = {"holdfs.conf", "store.hdr", "store.hdr.2", "meta.db",     "meta.ledger",
-                                        "meta.root",   "lock",      "segments",    "backup.json"};
+                                        "meta.root",   "lock",      "segments",    "backup.json", "anchor"};
     if (geteuid() != 0 || b->owner == 0)
         return 0;
     int r = 0;
@@ -390,14 +391,19 @@ static int others_drop(struct backup *b)
 
 static int switch_over(struct backup *b, const char *folder, struct store_keys **ret_keys)
 {
+    const uint8_t *id = b->e->conf.store_id;
     int r = conf_copy(b);
     if (r == 0)
         r = manifest_write(b, false);
     if (r == 0)
+        r = anchor_prepare(b->path, b->e->keys, id, &(struct anchor){0});
+    if (r == 0)
         r = store_header_copy(b->e->dir, b->e->keys, b->path, b->generation, ret_keys, b->reason);
     if (r < 0)
         return r;
-    r = b->e->meta_ops->rekey_move(folder, b->path);
+    r = anchor_write(b->path, b->e->keys, id, &b->anchor);
+    if (r == 0)
+        r = b->e->meta_ops->rekey_move(folder, b->path);
     if (r == 0)
         r = b->e->meta_ops->rekey_drop(folder);
     if (r == 0)
@@ -435,7 +441,7 @@ static int report(struct backup *b, json_t *scrubbed, json_t **ret)
     char id[37];
     uuid_format(b->e->conf.store_id, id);
     *ret = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "store", id, "directory", b->params->dir, "commit_seq",
-                     (json_int_t)b->commit_seq, "segments", (json_int_t)b->count, "segments_bytes", (json_int_t)b->segments_bytes,
+                     (json_int_t)b->anchor.seq, "segments", (json_int_t)b->count, "segments_bytes", (json_int_t)b->segments_bytes,
                      "copied_bytes", (json_int_t)b->copied_bytes, "metadata_bytes", (json_int_t)b->metadata_bytes, "removed_segments",
                      (json_int_t)b->removed, "took_s", (json_int_t)((clock_wall_ns() - b->began_ns) / 1000000000));
     if (*ret && scrubbed)

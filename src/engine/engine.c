@@ -21,6 +21,7 @@ enum {
     ENGINE_WORKER_TICK_S = 1,
     ENGINE_COMPACT_NS = 50000000, /* of each tick for compaction: 5 % of one core at most */
     ENGINE_TRIM_EVERY_S = 16,
+    ENGINE_ANCHOR_EVERY_S = 60,
     ENGINE_DURABLE_EVERY_S = 5, /* an unclean stop verifies at most what was published in this time */
 };
 
@@ -146,11 +147,15 @@ static int open_recovered(struct engine *e, struct reason *reason)
     if (r == 0)
         r = recover(e, clean || fresh, &c);
     if (r == 0)
+        r = anchor_first(e);
+    if (r == 0)
         r = txn_begin(e);
     if (r == 0) {
         r = value_put_u64(e, "clean", 0);
         if (r == 0)
             r = counters_reserve(e, false);
+        if (r == 0)
+            r = anchor_begin(e);
         r = txn_end(e, r);
     }
     if (r < 0)
@@ -185,6 +190,8 @@ static void worker_round(struct engine *e, unsigned tick)
             log_warning("syncing the store: %s", strerror(-r));
     }
     settle_run(e);
+    if (tick % ENGINE_ANCHOR_EVERY_S == 0 && anchor_save(e) < 0)
+        log_warning("'%s/anchor' cannot be written", e->dir);
     trail_run(e, false);
     epoch_run(e);
     e->meta_ops->checkpoint(e->m, false);
@@ -256,9 +263,17 @@ static struct engine *engine_alloc(const char *dir, const struct store_conf *con
     return e;
 }
 
-static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, const char *uid_map, struct reason *reason)
+/* What is fixed before the metadata counts. */
+struct open_how {
+    bool create, accept_rollback;
+    uint64_t cache_bytes, min_seq;
+    const char *uid_map;
+};
+
+static int open_parts(struct engine *e, const struct open_how *how, struct reason *reason)
 {
-    int r = open_meta(e, create, cache_bytes, reason);
+    bool create = how->create;
+    int r = open_meta(e, create, how->cache_bytes, reason);
     if (r == 0)
         r = open_segments(e, reason);
     if (r < 0)
@@ -267,7 +282,9 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, const
     if (r < 0)
         return r;
     LOCK_SCOPE(&e->meta);
-    r = keyring_open(e, reason);
+    r = create ? 0 : anchor_open(e, how->accept_rollback, how->min_seq, reason);
+    if (r == 0)
+        r = keyring_open(e, reason);
     if (r == 0)
         r = epoch_open(e);
     if (r == 0)
@@ -275,13 +292,15 @@ static int open_parts(struct engine *e, bool create, uint64_t cache_bytes, const
     if (r == 0)
         r = buckets_load(e);
     if (r == 0)
-        r = iam_open(e, uid_map, reason);
+        r = iam_open(e, how->uid_map, reason);
     if (r == 0)
         r = errors_open(e);
     if (r == 0)
         r = bypasses_open(e);
     if (r == 0 && !create)
         r = compliance_open(e, reason);
+    if (r == 0 && !create)
+        compliance_raise(e, e->anchor.c_s);
     if (r == 0 && !create)
         r = tsa_open(e, reason);
     if (r == 0)
@@ -303,7 +322,7 @@ int engine_open_with(const char *dir, const struct store_conf *conf, struct stor
     e->keys = keys;
     int r = store_lock(dir, false, "holdfs init", &e->lock_fd, reason);
     if (r == 0)
-        r = open_parts(e, true, 0, NULL, reason);
+        r = open_parts(e, &(struct open_how){.create = true}, reason);
     if (r < 0) {
         engine_close(e);
         return r;
@@ -325,7 +344,7 @@ int engine_open_copy(const char *dir, struct store_keys *keys, struct engine **r
     e->read_only = true;
     r = store_lock(dir, true, NULL, &e->lock_fd, reason);
     if (r == 0)
-        r = open_parts(e, false, 0, NULL, reason);
+        r = open_parts(e, &(struct open_how){.create = false}, reason);
     if (r < 0) {
         e->failed_open = true;
         engine_close(e);
@@ -359,7 +378,14 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
     if (r == 0 && repaired)
         log_warning("one of the two store headers of '%s' was damaged; it was rewritten from the other", config->dir);
     if (r == 0)
-        r = open_parts(e, false, config->cache_bytes, config->uid_map, reason);
+        r = open_parts(e,
+                       &(struct open_how){.accept_rollback = config->accept_rollback,
+                                          .cache_bytes = config->cache_bytes,
+                                          .min_seq = config->min_seq,
+                                          .uid_map = config->uid_map},
+                       reason);
+    if (r == 0 && e->rolled_back && !e->read_only)
+        r = anchor_save(e);
     if (r == 0)
         r = tsa_start(e);
     if (r == 0)
@@ -390,16 +416,10 @@ static void close_drafts(struct engine *e)
     }
 }
 
-static void close_clean(struct engine *e)
+static int close_mark_clean(struct engine *e)
 {
-    if (e->read_only || e->failed_open || !e->settle)
-        return;
-    close_drafts(e);
-    trail_run(e, true);
-    int r = durable_advance(e);
     LOCK_SCOPE(&e->meta);
-    if (r == 0)
-        r = inode_save_dirty_dirs(e);
+    int r = inode_save_dirty_dirs(e);
     if (r == 0)
         r = txn_begin(e);
     if (r == 0) {
@@ -412,8 +432,20 @@ static void close_clean(struct engine *e)
             r = value_put_u64(e, "clean", 1);
         r = txn_end(e, r);
     }
+    return r == 0 ? e->meta_ops->sync(e->m) : r;
+}
+
+static void close_clean(struct engine *e)
+{
+    if (e->read_only || e->failed_open || !e->settle)
+        return;
+    close_drafts(e);
+    trail_run(e, true);
+    int r = durable_advance(e);
     if (r == 0)
-        r = e->meta_ops->sync(e->m);
+        r = close_mark_clean(e);
+    if (r == 0)
+        r = anchor_save(e);
     if (r < 0)
         log_error("closing the store: %s", strerror(-r));
 }
@@ -447,6 +479,7 @@ void engine_close(struct engine *e)
     if (e->m)
         e->meta_ops->close(e->m);
     store_keys_free(e->keys);
+    free(e->kept);
     record_done(&e->root_record);
     json_decref(e->integrity_list);
     if (e->lock_fd >= 0)

@@ -101,9 +101,12 @@ struct engine_config {
     int64_t settle_default_s;   /* for new buckets; -1: the store's */
     bool sync_close;            /* close(2) survives power loss too */
     uint64_t cache_bytes;       /* metadata page cache; 0: default */
+    uint64_t min_seq;           /* the metadata must have come to this commit; 0: any */
+    bool accept_rollback;       /* open it though it is older than it was (retention.md §3) */
     const char *uid_map;        /* "UID:WHO[/UID:WHO...]" before the store's own uids (auth.md §1); NULL: none */
 };
-/* -EBUSY: open elsewhere (names pid, host, mount). -EPROTO: newer format. -EACCES: no slot opens with this key. */
+/* -EBUSY: open elsewhere (names pid, host, mount). -EPROTO: newer format. -EACCES: no slot opens with this key.
+ * -ESTALE: the metadata was put back. */
 int engine_open(const struct engine_config *config, struct engine **ret, struct reason *reason);
 /* Publishes and seals what is open, syncs, marks the stop as clean. */
 void engine_close(struct engine *e);

@@ -102,7 +102,7 @@ void gc_content_remove(struct content *c)
 static int mark_candidate(void *arg, uint32_t segment, uint64_t size_bytes, bool open_for_append)
 {
     struct gc_mark *m = arg;
-    if (open_for_append)
+    if (open_for_append || segment_kept(m->engine, segment))
         return 0;
     if (m->count == m->cap) {
         size_t cap = m->cap ? m->cap * 2 : 64;
@@ -138,7 +138,7 @@ static void mark_memory(struct engine *e, struct gc_mark *m)
 
 int gc_mark_begin(struct engine *e, struct gc_mark *m)
 {
-    *m = (struct gc_mark){.count = 0};
+    *m = (struct gc_mark){.engine = e};
     int r = e->block_ops->seal(e->b);
     if (r == 0)
         r = e->block_ops->list(e->b, mark_candidate, m);

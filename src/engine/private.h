@@ -129,6 +129,16 @@ struct engine_handle {
     bool writable;
 };
 
+struct segment_range {
+    uint32_t from, to;
+};
+
+/* How far the metadata had come: the number of its last commit, and C. */
+struct anchor {
+    uint64_t seq;
+    int64_t c_s;
+};
+
 struct settle; /* settle.c: what waits to settle */
 struct compliance; /* compliance.c: the compliance clock */
 struct tsa; /* compliance_tsa.c: its time authorities */
@@ -175,6 +185,11 @@ struct engine {
     uint64_t promised_seq;       /* M: versions up to here are durable, or somebody is making them so: their rows keep their content */
     struct gc_pin *pin_list;     /* M */
     struct upkeep *upkeep;       /* gc.c: collection and compaction */
+
+    struct anchor anchor;        /* anchor.c: as on disk; of the worker, and of opening and closing */
+    bool rolled_back;            /* opened on demand though the metadata was put back */
+    struct segment_range *kept;  /* never collected; fixed once open */
+    size_t kept_count;
 
     struct keyring *keyring;     /* keyring.c, own lock */
     struct errors *errors;       /* errors.c, own lock */
@@ -390,6 +405,19 @@ int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum
 /* Brings the tree in step with what is the key's newest version: its name comes, stays or goes. M, txn. */
 int version_show_next(struct engine *e, struct bucket *b, struct span key);
 int version_publish_time(struct engine *e, uint32_t bucket, struct span key, int64_t wanted, int64_t *ret); /* M */
+
+/* ---- anchor.c: is the metadata older than it was? ---- */
+/* -ESTALE with the sentence where it is, unless `accept`. M, before anything is written. */
+int anchor_open(struct engine *e, bool accept, uint64_t min_seq, struct reason *reason);
+int anchor_first(struct engine *e); /* M: a file, where there is none, before the metadata says that there must be one */
+int anchor_begin(struct engine *e); /* M, txn: the first of an opened store */
+int anchor_save(struct engine *e);  /* syncs, and writes down where the commits stand. Takes M */
+bool segment_kept(const struct engine *e, uint32_t segment);
+/* The file in a folder. -ENOENT none, -EBADMSG it does not open. */
+int anchor_read(const char *dir, const struct store_keys *keys, const uint8_t store_id[16], struct anchor *ret);
+int anchor_write(const char *dir, const struct store_keys *keys, const uint8_t store_id[16], const struct anchor *a);
+/* Before the folder's header comes to have another M: one for these keys too, unless there is one. */
+int anchor_prepare(const char *dir, const struct store_keys *keys, const uint8_t store_id[16], const struct anchor *a);
 
 /* ---- recover.c ---- */
 /* At opening: rolls back what a power cut left without its frames (E7), publishes what was fsynced. M. */

@@ -212,6 +212,10 @@ static int master_swap(struct closed_store *s, const struct store_keys *renewed,
     if (r == 0)
         r = master_rewrap(s, path, key, renewed, reason);
     secret_wipe(key, sizeof key);
+    struct anchor anchor = {0};
+    anchor_read(s->dir, s->keys, s->conf.store_id, &anchor);
+    if (r == 0)
+        r = anchor_prepare(s->dir, renewed, s->conf.store_id, &anchor);
     if (r == 0)
         r = store_master_commit(s->dir, s->keys, renewed, reason);
     if (r < 0)

@@ -204,6 +204,8 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
     if (secret_unlocked())
         warn(list,
              "keys could not be locked into memory (mlock was refused): raise the limit, see ulimit -l");
+    for (size_t i = 0; i < e->kept_count; i++)
+        warn(list, "segments %u to %u are kept for good: a rollback of the metadata was accepted", e->kept[i].from, e->kept[i].to);
     if (e->conf.test_store)
         warn(list, "this is a test store: its clock can be set");
     return list;
@@ -226,6 +228,7 @@ int engine_status(struct engine *e, json_t **ret)
         return r;
     }
     json_object_set_new(out, "clock", clock);
+    json_object_set_new(out, "commit_seq", json_integer((json_int_t)e->meta_ops->commit_seq(e->m)));
     status_runtime(e, out);
     json_object_set_new(out, "compaction", compact_status(e));
     status_scrub(e, out);

@@ -31,7 +31,8 @@ struct gc_segment {
 
 struct gc_mark {
     struct gc_mark *next;        /* among the running ones; gc.c's lock */
-    struct gc_segment *segments; /* by number: those sealed before the mark began */
+    const struct engine *engine;
+    struct gc_segment *segments; /* by number: those sealed before the mark began, but those kept for good */
     size_t count, cap;
     bool failed; /* out of memory while marking: nothing may be removed */
 };
