@@ -459,6 +459,7 @@ void engine_close(struct engine *e)
     if (e->m && !e->failed_open)
         epoch_run(e);
     upkeep_close(e);
+    handles_release(e);
     if (e->m)
         close_clean(e);
     pthread_mutex_lock(&e->meta);

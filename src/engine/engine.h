@@ -108,7 +108,7 @@ struct engine_config {
 /* -EBUSY: open elsewhere (names pid, host, mount). -EPROTO: newer format. -EACCES: no slot opens with this key.
  * -ESTALE: the metadata was put back. */
 int engine_open(const struct engine_config *config, struct engine **ret, struct reason *reason);
-/* Publishes and seals what is open, syncs, marks the stop as clean. */
+/* Publishes and seals what is open, syncs, marks the stop as clean. Handles that were not released are gone. */
 void engine_close(struct engine *e);
 
 /* Plain facts of a store's holdfs.conf, readable without a key. */

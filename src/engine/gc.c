@@ -201,7 +201,7 @@ int files_collect(struct engine *e, bool (*which)(const struct inode *), struct 
     for (size_t slot = 0; e->inodes && slot < e->inode_buckets; slot++) {
         for (struct inode *i = e->inodes[slot]; i; i = i->hash_next) {
             if (!i->dir && which(i))
-                list[n++] = inode_ref(i);
+                list[n++] = inode_hold(e, i);
         }
     }
     *ret = list;

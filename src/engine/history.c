@@ -435,6 +435,8 @@ int engine_version_open(struct engine *e, struct caller *c, const struct engine_
     h->engine = e;
     h->uid = c->uid;
     h->principal = c->principal;
+    LOCK_SCOPE(&e->meta);
+    handle_note(e, h);
     *ret = h;
     return 0;
 }

@@ -69,7 +69,15 @@ static void inode_free(struct engine *e, struct inode *i)
 
 struct inode *inode_ref(struct inode *i)
 {
+    assert(i->refs > 0);
     i->refs++;
+    return i;
+}
+
+struct inode *inode_hold(struct engine *e, struct inode *i)
+{
+    if (!i->refs++)
+        lru_remove(e, i);
     return i;
 }
 
@@ -84,6 +92,7 @@ void inode_put(struct engine *e, struct inode *i)
         inode_free(e, i);
         return;
     }
+    assert(!i->lru_next);
     i->lru_prev = e->lru.lru_prev;
     i->lru_next = &e->lru;
     i->lru_prev->lru_next = i;
@@ -231,9 +240,7 @@ int inode_get(struct engine *e, uint64_t ino, struct inode **ret)
     struct inode *i = inode_cached(e, ino);
     if (!i)
         return inode_load(e, ino, true, ret);
-    if (!i->refs++)
-        lru_remove(e, i);
-    *ret = i;
+    *ret = inode_hold(e, i);
     return 0;
 }
 

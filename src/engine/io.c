@@ -17,6 +17,24 @@ static void io_handle_caller(struct engine_handle *h, struct caller *c)
     c->principal = h->principal;
 }
 
+void handle_note(struct engine *e, struct engine_handle *h)
+{
+    h->next = e->handles;
+    if (h->next)
+        h->next->prev = h;
+    e->handles = h;
+}
+
+static void handle_drop(struct engine *e, struct engine_handle *h)
+{
+    if (h->prev)
+        h->prev->next = h->next;
+    else
+        e->handles = h->next;
+    if (h->next)
+        h->next->prev = h->prev;
+}
+
 /* M held. Takes over the inode reference. */
 static int handle_new(struct engine *e, struct caller *c, struct inode *i, int flags, struct engine_handle **ret)
 {
@@ -31,6 +49,7 @@ static int handle_new(struct engine *e, struct caller *c, struct inode *i, int f
     atomic_fetch_add(&i->handles, 1);
     if (h->writable)
         atomic_fetch_add(&i->writers, 1);
+    handle_note(e, h);
     *ret = h;
     return 0;
 }
@@ -418,12 +437,21 @@ void engine_release(struct engine_handle *h)
     if (h->writable)
         release_writer(h);
     content_unref(h->content);
-    if (h->inode) {
+    {
         LOCK_SCOPE(&e->meta);
-        atomic_fetch_sub(&h->inode->handles, 1);
-        inode_put(e, h->inode);
+        handle_drop(e, h);
+        if (h->inode) {
+            atomic_fetch_sub(&h->inode->handles, 1);
+            inode_put(e, h->inode);
+        }
     }
     free(h);
+}
+
+void handles_release(struct engine *e)
+{
+    while (e->handles)
+        engine_release(e->handles);
 }
 
 /* ---- ranges ---- */

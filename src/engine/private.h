@@ -121,6 +121,7 @@ struct inode {
 
 struct engine_handle {
     struct engine *engine;
+    struct engine_handle *prev, *next; /* M: of engine.handles */
     struct inode *inode;     /* NULL for a handle on an old version */
     struct content *content; /* old versions: pinned */
     uint64_t size_bytes;     /* old versions */
@@ -174,6 +175,7 @@ struct engine {
     size_t lru_count;            /* M */
     struct inode *dirty_dirs;    /* M */
     struct inode *unsaved;       /* M: created files whose rows are not committed yet */
+    struct engine_handle *handles; /* M: all that are open */
     bool txn_open;               /* M: a transaction that holds them is open */
     struct record root_record;   /* M: the mount root's attributes */
     struct settle *settle;       /* M */
@@ -233,6 +235,10 @@ int bucket_create(struct engine *e, struct caller *c, const char *name, size_t l
 int bucket_remove(struct engine *e, struct caller *c, struct bucket *b);          /* M: DeleteBucket; frees b */
 int bucket_remove_all(struct engine *e, struct caller *c, struct bucket *b);      /* M: its versions first, unless one is locked */
 
+/* ---- io.c ---- */
+void handle_note(struct engine *e, struct engine_handle *h); /* M: it is open from now on */
+void handles_release(struct engine *e);                      /* at the end: what a front could not close any more */
+
 /* ---- txn.c ---- */
 int txn_begin(struct engine *e);                 /* M */
 int txn_end(struct engine *e, int error);        /* M: commits when error >= 0, else rolls back and returns error */
@@ -250,7 +256,8 @@ void integrity_event(struct engine *e, const char *what, const char *bucket, str
 int inode_get(struct engine *e, uint64_t ino, struct inode **ret);   /* M: referenced; -ESTALE where it is gone */
 /* The same for who moves or takes names inside a transaction: the version under the first name may be on its way already. M */
 int inode_get_name(struct engine *e, uint64_t ino, struct inode **ret);
-struct inode *inode_ref(struct inode *i);                            /* M */
+struct inode *inode_ref(struct inode *i);                            /* M: a further reference */
+struct inode *inode_hold(struct engine *e, struct inode *i);         /* M: a reference on a cached one that may be unused */
 void inode_put(struct engine *e, struct inode *i);                   /* M */
 void inode_attr(struct engine *e, struct inode *i, struct engine_attr *ret); /* M */
 /* A new inode of a file, in the cache and referenced; its row is written by inode_save(). M. */

@@ -23,7 +23,8 @@ struct mark {
 };
 
 struct dir {
-    pthread_mutex_t lock; /* guards all below: one descriptor may be read by several threads */
+    struct dir *prev, *next; /* open directories; the list's lock */
+    pthread_mutex_t lock;    /* guards all below: one descriptor may be read by several threads */
     fuse_ino_t node;
     struct dir_batch batch;
     uint64_t first;          /* index of the batch's first entry */
@@ -306,6 +307,36 @@ static void dir_free(struct dir *d)
     free(d);
 }
 
+static void dir_note(struct dir_list *open, struct dir *d)
+{
+    LOCK_SCOPE(&open->lock);
+    d->next = open->first;
+    if (d->next)
+        d->next->prev = d;
+    open->first = d;
+}
+
+static void dir_close(struct dir_list *open, struct dir *d)
+{
+    {
+        LOCK_SCOPE(&open->lock);
+        if (d->prev)
+            d->prev->next = d->next;
+        else
+            open->first = d->next;
+        if (d->next)
+            d->next->prev = d->prev;
+    }
+    dir_free(d);
+}
+
+void dirs_close(struct dir_list *open)
+{
+    while (open->first)
+        dir_close(open, open->first);
+    pthread_mutex_destroy(&open->lock);
+}
+
 void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     struct call c;
@@ -325,16 +356,17 @@ void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
         call_reply(&c, err);
         return;
     }
+    dir_note(&c.front->dirs, d);
     fi->fh = (uint64_t)d;
     fi->cache_readdir = fi->keep_cache = !node_is_hidden(node) && front_entry_timeout(c.front, c.ino) > 0;
     if (fuse_reply_open(req, fi) == -ENOENT)
-        dir_free(d);
+        dir_close(&c.front->dirs, d);
 }
 
 void op_releasedir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
     (void)node;
-    dir_free((struct dir *)fi->fh);
+    dir_close(&front_of(req)->dirs, (struct dir *)fi->fh);
     fuse_reply_err(req, 0);
 }
 

@@ -33,6 +33,13 @@ enum {
 /* Entries and attributes are valid until told otherwise; seconds. */
 #define FRONT_FOREVER 1e9
 
+struct dir;
+/* Directories that are open: the kernel releases no handle once the connection is cut. */
+struct dir_list {
+    pthread_mutex_t lock;
+    struct dir *first; /* lock */
+};
+
 struct fuse_front {
     struct engine *engine;
     struct fuse_session *session;
@@ -41,6 +48,7 @@ struct fuse_front {
     bool shared, list_xattrs_all;
     unsigned threads_idle;
     struct hidden_table *hidden;
+    struct dir_list dirs;
     struct notify *notify;
     struct stopper *stopper;
     void (*ready)(void *arg);
@@ -128,6 +136,7 @@ void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi);
 void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t offset, struct fuse_file_info *fi);
 void op_releasedir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
+void dirs_close(struct dir_list *open); /* what was not released; ends the list */
 void op_fsyncdir(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
 /* ops_xattr.c */
 void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size);

@@ -140,6 +140,7 @@ int fuse_front_mount(const struct fuse_front_config *config, struct fuse_front *
     struct fuse_front *f = calloc(1, sizeof *f);
     if (!f)
         return -ENOMEM;
+    pthread_mutex_init(&f->dirs.lock, NULL);
     int err = front_fill(f, config, reason);
     if (!err)
         err = options_check(f->mountpoint, config->nonempty, reason);
@@ -194,6 +195,7 @@ void fuse_front_free(struct fuse_front *front)
     stopper_free(front->stopper);
     if (front->session)
         fuse_session_destroy(front->session);
+    dirs_close(&front->dirs);
     hidden_table_free(front->hidden);
     free(front->mountpoint);
     free(front->versions_name);

@@ -29,10 +29,10 @@ struct item {
 
 struct lane {
     pthread_mutex_t lock;
-    pthread_cond_t changed;     /* items, waiters done and gone, stopping */
+    pthread_cond_t changed;     /* items, waiters done and gone, stopping, ended */
     struct item *first, **last; /* lock */
     unsigned waiting;           /* lock: callers of notify_write_back */
-    bool stopping;              /* lock */
+    bool stopping, ended;       /* lock */
     pthread_t thread;
     struct fuse_front *front;
 };
@@ -92,6 +92,8 @@ static void *lane_main(void *arg)
         waiter_finish(lane, item->waiter, err);
         free(item);
     }
+    lane->ended = true;
+    pthread_cond_broadcast(&lane->changed);
     pthread_mutex_unlock(&lane->lock);
     return NULL;
 }
@@ -101,7 +103,11 @@ static int lane_start(struct lane *lane, struct fuse_front *front)
     lane->front = front;
     lane->last = &lane->first;
     pthread_mutex_init(&lane->lock, NULL);
-    pthread_cond_init(&lane->changed, NULL);
+    pthread_condattr_t by_clock;
+    pthread_condattr_init(&by_clock);
+    pthread_condattr_setclock(&by_clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&lane->changed, &by_clock);
+    pthread_condattr_destroy(&by_clock);
     /* Signals are for the thread that loops. */
     sigset_t all, before;
     sigfillset(&all);
@@ -121,12 +127,17 @@ static void lane_stop(struct lane *lane)
 /* False when it still waits for the kernel then. */
 static bool lane_join(struct lane *lane, const struct timespec *until)
 {
-    if (pthread_clockjoin_np(lane->thread, NULL, CLOCK_MONOTONIC, until) != 0)
-        return false;
     pthread_mutex_lock(&lane->lock);
-    while (lane->waiting) /* those that lane_stop() woke are on their way out */
+    int err = 0;
+    while (!lane->ended && !err)
+        err = pthread_cond_timedwait(&lane->changed, &lane->lock, until);
+    bool ended = lane->ended;
+    while (ended && lane->waiting) /* those that lane_stop() woke are on their way out */
         pthread_cond_wait(&lane->changed, &lane->lock);
     pthread_mutex_unlock(&lane->lock);
+    if (!ended)
+        return false;
+    pthread_join(lane->thread, NULL);
     pthread_cond_destroy(&lane->changed);
     pthread_mutex_destroy(&lane->lock);
     return true;
