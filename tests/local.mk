@@ -1,10 +1,13 @@
 # tests
 
 TEST_EXTENSIONS = .sh .py
-SH_LOG_COMPILER = bash
-PY_LOG_COMPILER = python3
+if SANITIZED
+LOG_COMPILER = $(top_srcdir)/tests/lib/sanitized
+endif
+SH_LOG_COMPILER = $(LOG_COMPILER) bash
+PY_LOG_COMPILER = $(LOG_COMPILER) python3
 AM_TESTS_ENVIRONMENT = HOLDFS='$(abs_top_builddir)/holdfs'; PYTHONDONTWRITEBYTECODE=1; export HOLDFS PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py tests/lib/users.py $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
+EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py tests/lib/users.py tests/lib/sanitized tests/lib/lsan.supp tests/lib/tsan.supp $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
 
 # One story each, runnable alone: make check TESTS=tests/e2e/rsync.sh
 E2E_TESTS = \
@@ -54,11 +57,11 @@ check_PROGRAMS += tests/engine/fill_store
 tests_engine_fill_store_SOURCES = tests/engine/fill_store.c
 tests_engine_fill_store_LDADD = libholdfs.a $(HOLDFS_LIBS)
 
-# What a killed daemon and a power cut leave. The library records the daemon's writes; it is preloaded, so no libtool.
+# What a killed daemon and a power cut leave. The library records the daemon's writes; it is preloaded, so no sanitizer and no libtool.
 CRASH_TESTS = tests/crash/kill.py tests/crash/powercut.py
 check_PROGRAMS += tests/crash/record.so
 tests_crash_record_so_SOURCES = tests/crash/record.c
-tests_crash_record_so_CFLAGS = $(AM_CFLAGS) -fPIC
+tests_crash_record_so_CFLAGS = -std=gnu17 -Wall -Wextra $(WERROR) -pthread -fPIC
 tests_crash_record_so_LDFLAGS = -shared
 TESTS += $(CRASH_TESTS)
 

@@ -19,6 +19,7 @@ import replay
 CUTS = int(os.environ.get("HOLDFS_TEST_CUTS", 150))
 ONLY = os.environ.get("HOLDFS_TEST_CUT")
 SEED = int(os.environ.get("HOLDFS_TEST_SEED", random.randrange(1 << 30)))
+SLOW = int(os.environ.get("HOLDFS_TEST_SLOW", 1))
 TRANSACTIONS = 700
 BUILD = os.path.join(os.path.dirname(os.path.realpath(os.environ.get("HOLDFS", "./holdfs"))), "tests/crash")
 
@@ -29,9 +30,8 @@ def record(scratch):
     os.mkdir(store, 0o700)
     subprocess.run([f"{BUILD}/meta_writer", "make", store], check=True)
     shutil.copytree(store, snapshot)
-    env = dict(os.environ, LD_PRELOAD=f"{BUILD}/record.so", HOLDFS_RECORD_DIR=os.path.realpath(store), HOLDFS_RECORD_LOG=log,
-               ASAN_OPTIONS="verify_asan_link_order=0")
-    subprocess.run([f"{BUILD}/meta_writer", "write", store, notes, str(TRANSACTIONS)], check=True, env=env, timeout=120)
+    env = dict(os.environ, LD_PRELOAD=replay.preload(f"{BUILD}/record.so"), HOLDFS_RECORD_DIR=os.path.realpath(store), HOLDFS_RECORD_LOG=log)
+    subprocess.run([f"{BUILD}/meta_writer", "write", store, notes, str(TRANSACTIONS)], check=True, env=env, timeout=120 * SLOW)
     with open(notes) as f:
         return snapshot, log, [tuple(map(int, line.split())) for line in f]
 
@@ -52,7 +52,7 @@ def run(scratch):
         state = os.path.join(scratch, f"state{number}")
         tree.leave(state, random.Random(f"{SEED}/{number}"))
         need = max([n for bytes_, n in synced if bytes_ <= at], default=0)
-        done = subprocess.run([f"{BUILD}/meta_writer", "verify", state, str(need)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([f"{BUILD}/meta_writer", "verify", state, str(need)], capture_output=True, text=True, timeout=60 * SLOW)
         if done.returncode != 0:
             failed += 1
             print(f"FAIL cut {number} of seed {SEED} at {at}, synced {need}:\n{done.stdout}{done.stderr}", flush=True)

@@ -51,9 +51,8 @@ class PowerCut:
             os.mkdir(f"{b}/w{n}")
         store.umount()
         shutil.copytree(store.dir, self.snapshot)
-        preload = recorder()
-        store.mount(env={"LD_PRELOAD": preload, "HOLDFS_RECORD_DIR": os.path.realpath(store.dir), "HOLDFS_RECORD_LOG": self.log,
-                         "ASAN_OPTIONS": "verify_asan_link_order=0"})
+        library = recorder()
+        store.mount(env={"LD_PRELOAD": replay.preload(library), "HOLDFS_RECORD_DIR": os.path.realpath(store.dir), "HOLDFS_RECORD_LOG": self.log})
         begun = os.path.getsize(self.log)
         pids = [run_writer(f"{b}/w{n}", self.notes[n], SEED, n, STEPS, record=self.log, locks=True) for n in range(WRITERS)]
         ended_well(*pids)

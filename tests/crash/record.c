@@ -58,7 +58,8 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
     static ret (*real)(__VA_ARGS__);                                                                                           \
     if (!real)                                                                                                                 \
         *(void **)&real = dlsym(RTLD_NEXT, name);                                                                              \
-    pthread_once(&once, start)
+    if (environ) /* a sanitizer's library makes directories before it is there */                                              \
+        pthread_once(&once, start)
 
 static void start(void) {
     const char *d = getenv("HOLDFS_RECORD_DIR"), *l = getenv("HOLDFS_RECORD_LOG");

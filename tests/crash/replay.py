@@ -15,6 +15,12 @@ OPEN, CLOSE, WRITE, TRUNCATE, SYNC_BEGIN, SYNC_END, RENAME, UNLINK, MKDIR, RMDIR
 FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, FALLOC_ZERO_RANGE = 1, 2, 16
 
 
+def preload(recorder):
+    """The value of LD_PRELOAD for a recorded process: a sanitizer's library wants to be the first."""
+    runtime = os.environ.get("HOLDFS_SANITIZED", "static")
+    return recorder if runtime == "static" else f"{runtime} {recorder}"
+
+
 def records(log):
     """(end offset in the log, kind, fd, a, b, bytes1, bytes2), one by one."""
     with open(log, "rb") as f:

@@ -40,7 +40,7 @@ def a_large_directory_is_listed_right_while_another_process_deletes(store, b):
     begun = time.monotonic()
     with os.scandir(d) as it:
         next(it)
-    check(time.monotonic() - begun < 0.5, "the listing starts at once")
+    check(time.monotonic() - begun < 0.5 * SLOW, "the listing starts at once")
     begun = time.monotonic()
     same(names, sorted(os.listdir(d)), "the whole listing")
     print(f"     listed at {len(names) / (time.monotonic() - begun):.0f}/s")

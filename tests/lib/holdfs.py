@@ -25,6 +25,7 @@ import traceback
 TESTS_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PASSPHRASE = b"correct horse battery staple\n"
 S3 = "user.s3."
+SLOW = int(os.environ.get("HOLDFS_TEST_SLOW", 1))  # stretches every limit of time, for builds that are so many times slower
 
 
 def skip(reason):
@@ -81,7 +82,7 @@ def refuses(name, function, *args, **kwargs):
 
 def within(seconds, function):
     """Polls until the function returns something true."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * SLOW
     while True:
         value = function()
         if value or time.monotonic() > deadline:
@@ -216,7 +217,7 @@ class Store:
     def run(self, *args, secret=False, ok=True, timeout=120):
         """A holdfs command; its CompletedProcess. With ok, exit 0 is demanded."""
         words = [self.binary, args[0]] + (["--passphrase-file", self.passphrase] if secret else []) + list(args[1:])
-        done = subprocess.run(words, capture_output=True, text=True, env=self.env, stdin=subprocess.DEVNULL, timeout=timeout)
+        done = subprocess.run(words, capture_output=True, text=True, env=self.env, stdin=subprocess.DEVNULL, timeout=timeout * SLOW)
         if ok and done.returncode != 0:
             raise Broken(f"holdfs {' '.join(args)}: exit {done.returncode}: {done.stderr.strip()}")
         return done
@@ -252,9 +253,9 @@ class Store:
 
     def wait(self, seconds=60):
         try:
-            status = self.daemon.wait(seconds)
+            status = self.daemon.wait(seconds * SLOW)
         except subprocess.TimeoutExpired:
-            raise Broken(f"the daemon did not end within {seconds} s of umount") from None
+            raise Broken(f"the daemon did not end within {seconds * SLOW} s of umount") from None
         self.daemon = None
         same(0, status, "exit status of the daemon")
 
@@ -307,7 +308,7 @@ class Store:
         subprocess.run(["umount", "-l", self.mnt], capture_output=True)
         if self.daemon:
             try:
-                self.daemon.wait(15)
+                self.daemon.wait(15 * SLOW)
             except subprocess.TimeoutExpired:
                 self.daemon.kill()
                 self.daemon.wait()
@@ -368,7 +369,7 @@ def _hang(seconds):
 
 def guard(seconds=None):
     """Ends a test that hangs, and cleans up behind it."""
-    seconds = float(os.environ.get("HOLDFS_TEST_TIMEOUT", seconds or 300))
+    seconds = float(os.environ.get("HOLDFS_TEST_TIMEOUT", seconds or 300)) * SLOW
     timer = threading.Timer(seconds, _hang, [seconds])
     timer.daemon = True
     timer.start()

@@ -5,13 +5,14 @@
 # A test sources this first, then calls store_new and store_mount. MNT is the mount point, STORE the store, T the scratch
 # directory. check, is, fails and matches print one line each and count failures; the exit status follows from the count.
 # Everything a test started or mounted goes when it ends, however it ends; a test that hangs is ended after
-# HOLDFS_TEST_TIMEOUT seconds.
+# HOLDFS_TEST_TIMEOUT seconds. HOLDFS_TEST_SLOW stretches every limit of time, for builds that are so many times slower.
 
 set -u -o pipefail
 export LC_ALL=C.UTF-8 TZ=UTC
 unset HOLDFS_PASSPHRASE_FILE
 
 TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+slow=${HOLDFS_TEST_SLOW:-1}
 failures=0
 T='' STORE='' MNT='' MOUNT_OPTIONS=''
 
@@ -114,7 +115,7 @@ refused() { # refused SENTENCE REGEX HOLDFS-ARGUMENTS... : the command exits 1 w
 }
 
 within() { # within SECONDS COMMAND... : polls until the command succeeds
-    local deadline=$(($(date +%s%N) + $1 * 1000000000))
+    local deadline=$(($(date +%s%N) + $1 * slow * 1000000000))
     shift
     until "$@" >/dev/null 2>&1; do
         [ "$(date +%s%N)" -lt $deadline ] || return 1
@@ -163,6 +164,10 @@ daemon_kill() { # kill -9, then take the dead mount away
     kill -9 "$pid"
     within 10 gone "$pid" || die "the killed daemon is gone"
     umount -l "$MNT" 2>/dev/null || fusermount3 -uz "$MNT" || die "the dead mount goes away"
+}
+
+limit_memory() { # limit_memory KIB : of this shell; a sanitizer reserves terabytes of addresses, so there is none then
+    [ -n "${HOLDFS_SANITIZED:-}" ] || ulimit -v "$1"
 }
 
 # ---- looking at files ----
@@ -229,10 +234,11 @@ STORE=$T/store MNT=$T/mnt PASS=$T/passphrase
 mkdir "$MNT"
 (umask 077 && echo 'correct horse battery staple' >"$PASS")
 (
-    sleep "${HOLDFS_TEST_TIMEOUT:-300}" &
+    limit=$((${HOLDFS_TEST_TIMEOUT:-300} * slow))
+    sleep $limit &
     trap 'kill $!; exit' TERM
     wait $!
-    echo "FAIL the test took more than ${HOLDFS_TEST_TIMEOUT:-300} s and was ended"
+    echo "FAIL the test took more than $limit s and was ended"
     grep -F " $T/" /proc/self/mounts | cut -d' ' -f2 | while read -r mounted; do umount -f -l "$mounted"; done
     [ ! -f "$T/pids" ] || xargs -r kill -9 <"$T/pids"
     kill -TERM $$
