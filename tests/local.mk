@@ -7,7 +7,7 @@ endif
 SH_LOG_COMPILER = $(LOG_COMPILER) bash
 PY_LOG_COMPILER = $(LOG_COMPILER) python3
 AM_TESTS_ENVIRONMENT = HOLDFS='$(abs_top_builddir)/holdfs'; PYTHONDONTWRITEBYTECODE=1; export HOLDFS PYTHONDONTWRITEBYTECODE;
-EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py tests/lib/users.py tests/lib/sanitized tests/lib/lsan.supp tests/lib/tsan.supp $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
+EXTRA_DIST += tests/lib/holdfs.sh tests/lib/holdfs.py tests/lib/users.py tests/lib/testclock.py tests/lib/sanitized tests/lib/lsan.supp tests/lib/tsan.supp $(E2E_TESTS) $(CRASH_TESTS) tests/crash/replay.py tests/crash/workload.py
 
 # One story each, runnable alone: make check TESTS=tests/e2e/rsync.sh
 E2E_TESTS = \
@@ -33,6 +33,7 @@ E2E_TESTS = \
 	tests/e2e/lock-attempts.py \
 	tests/e2e/locks.sh \
 	tests/e2e/many.py \
+	tests/e2e/mfa.py \
 	tests/e2e/names.sh \
 	tests/e2e/reader.sh \
 	tests/e2e/readonly.sh \

@@ -234,4 +234,26 @@ bool auth_action_known(const char *action);
 /* May this be an account's or user's name (auth.md §1)? */
 bool principal_name_valid(const char *name);
 
+/* ---- one-time codes of MFA devices (retention.md §4): RFC 6238, HMAC-SHA1, 6 digits, steps of 30 s from 1970 ---- */
+
+enum { TOTP_SECRET_BYTES = 20, TOTP_DIGITS = 6, TOTP_STEP_S = 30 };
+
+void totp_code(const uint8_t secret[TOTP_SECRET_BYTES], uint64_t step, char out[TOTP_DIGITS + 1]);
+bool totp_code_valid(const char *text); /* six digits */
+uint64_t totp_step(int64_t wall_s);
+bool totp_matches(const uint8_t secret[TOTP_SECRET_BYTES], uint64_t step, const char *code); /* constant time */
+
+/* What is remembered of a device's codes. */
+struct totp_state {
+    uint64_t last_step;     /* the last one accepted: it and earlier ones are replays */
+    uint32_t wrong;         /* in a row */
+    int64_t locked_until_s; /* of the clock that lock-outs go by; 0: not locked */
+};
+
+enum totp_answer { TOTP_RIGHT, TOTP_WRONG, TOTP_REPLAYED, TOTP_LOCKED };
+
+/* Judges a code at wall_s: the step now, the one before and the one after count. The 5th wrong one in a row locks the device for 5 minutes
+ * of clock_s, each further one for twice as long, up to a day. The state is to be kept whatever the answer, before it is acted on. */
+enum totp_answer totp_judge(struct totp_state *s, const uint8_t secret[TOTP_SECRET_BYTES], const char *code, int64_t wall_s, int64_t clock_s);
+
 #endif

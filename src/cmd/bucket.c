@@ -64,7 +64,7 @@ static int bucket_set_run(const struct invocation *inv)
 
 static int bucket_delete_run(const struct invocation *inv)
 {
-    json_t *answer = NULL, *args = json_pack("{s:b}", "force", invocation_has(inv, "force"));
+    json_t *answer = NULL, *args = json_pack("{s:b, s:s*}", "force", invocation_has(inv, "force"), "mfa", invocation_value(inv, "mfa"));
     int status = command_operate(inv, inv->operands[0], "bucket.delete", args, &answer);
     json_decref(answer);
     return status;
@@ -153,6 +153,7 @@ static const struct command bucket_set = {
 
 static const struct option delete_options[] = {
     {"force", NULL, "with all versions in it, unless one is locked", NULL, false},
+    {"mfa", "CODE", "a code of its account's root, where the bucket has MFA delete", NULL, false},
     {0},
 };
 

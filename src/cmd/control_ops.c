@@ -11,6 +11,13 @@
 static const struct operation operation_table[] = {
     {"status", OPERATION_READS, operation_status},
     {"clock.show", OPERATION_READS, operation_clock_show},
+    {"clock.approve", 0, operation_clock_approve},
+    {"clock.reset", 0, operation_clock_reset},
+    {"mfa.enroll", 0, operation_mfa_enroll},
+    {"mfa.list", OPERATION_READS, operation_mfa_list},
+    {"mfa.remove", 0, operation_mfa_remove},
+    {"mfa.unlock", OPERATION_MOUNTED, operation_mfa_unlock},
+    {"mfa.lock", OPERATION_MOUNTED, operation_mfa_lock},
     {"bucket.create", 0, operation_bucket_create},
     {"bucket.list", OPERATION_READS, operation_bucket_list},
     {"bucket.info", OPERATION_READS, operation_bucket_info},

@@ -36,6 +36,13 @@ int operation_known_caller(struct operation_call *call);
 #define OPERATION(symbol) int operation_##symbol(struct operation_call *call)
 OPERATION(status);
 OPERATION(clock_show);
+OPERATION(clock_approve);
+OPERATION(clock_reset);
+OPERATION(mfa_enroll);
+OPERATION(mfa_list);
+OPERATION(mfa_remove);
+OPERATION(mfa_unlock);
+OPERATION(mfa_lock);
 OPERATION(bucket_create);
 OPERATION(bucket_list);
 OPERATION(bucket_info);

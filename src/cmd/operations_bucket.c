@@ -48,7 +48,10 @@ int operation_bucket_set(struct operation_call *call)
 int operation_bucket_delete(struct operation_call *call)
 {
     char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
+    const char *code = operation_text(call, "mfa");
     int r = operation_bucket_name(call, bucket);
+    if (r == 0 && code)
+        r = engine_mfa_code(call->engine, call->caller, NULL, NULL, code);
     return r < 0 ? r
                  : engine_bucket_delete(call->engine, call->caller, bucket, operation_flag(call, "force"));
 }

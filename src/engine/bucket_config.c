@@ -34,36 +34,80 @@ static int versioning_word(const char *text, enum versioning *ret, struct reason
     return 0;
 }
 
-int bucket_versioning_parse(const char *text, size_t len, enum versioning *ret, struct reason *reason)
+static int mfa_word(const char *text, enum mfa_delete *ret, struct reason *reason)
 {
-    if (!len)
-        return reason_fail_s3(reason, EINVAL, "MissingRequestBodyError", "Request Body is empty");
-    if (!is_document(text, len))
-        return versioning_word(text, ret, reason);
-    xmlDoc *doc = xml_read(text, len, "VersioningConfiguration");
-    struct xml_slot slots[] = {{.name = "Status"}, {.name = "MfaDelete"}};
-    char status[16] = "";
-    int r = doc ? xml_children(xmlDocGetRootElement(doc), slots, 2) : -EINVAL;
-    if (r == 0 && slots[0].node)
-        r = xml_text(slots[0].node, status, sizeof status);
-    if (r < 0)
-        r = reason_fail_s3(reason, EINVAL, "MalformedXML",
-                           "the document is no <VersioningConfiguration><Status/></VersioningConfiguration>");
-    else if (slots[1].node)
-        r = reason_fail_s3(reason, EOPNOTSUPP, "NotImplemented", "MfaDelete is not offered: leave it out");
-    else
-        r = versioning_word(status, ret, reason);
-    xmlFreeDoc(doc);
-    return r;
+    if (strcmp(text, "Enabled") && strcmp(text, "Disabled"))
+        return reason_fail_s3(reason, EINVAL, "MalformedXML", "MfaDelete is Enabled or Disabled, written exactly so");
+    *ret = text[0] == 'E' ? MFA_DELETE_ENABLED : MFA_DELETE_DISABLED;
+    return 0;
 }
 
-void bucket_versioning_format(enum versioning v, struct bytes *out)
+static int versioning_short(const char *text, enum versioning *ret, enum mfa_delete *ret_mfa, struct reason *reason)
+{
+    static const char mfa[] = "MfaDelete=";
+    char status[16];
+    size_t len = strcspn(text, " ");
+    snprintf(status, sizeof status, "%.*s", (int)(len < sizeof status ? len : sizeof status - 1), text);
+    int r = versioning_word(len ? status : text, ret, reason);
+    if (r < 0 || !text[len])
+        return r;
+    if (strncmp(text + len + 1, mfa, strlen(mfa)) != 0)
+        return reason_fail_s3(reason, EINVAL, "MalformedXML", "write Enabled or Suspended, and MfaDelete=Enabled CODE or MfaDelete=Disabled CODE");
+    return mfa_word(text + len + 1 + strlen(mfa), ret_mfa, reason);
+}
+
+static int versioning_document(xmlNode *top, enum versioning *ret, enum mfa_delete *ret_mfa, struct reason *reason)
+{
+    struct xml_slot slots[] = {{.name = "Status"}, {.name = "MfaDelete"}};
+    char status[16] = "", mfa[16] = "";
+    int r = xml_children(top, slots, 2);
+    if (r == 0 && slots[0].node)
+        r = xml_text(slots[0].node, status, sizeof status);
+    if (r == 0 && slots[1].node)
+        r = xml_text(slots[1].node, mfa, sizeof mfa);
+    if (r < 0)
+        return reason_fail_s3(reason, EINVAL, "MalformedXML",
+                              "the document is no <VersioningConfiguration><Status/></VersioningConfiguration>");
+    r = slots[1].node ? mfa_word(mfa, ret_mfa, reason) : 0;
+    return r < 0 ? r : versioning_word(status, ret, reason);
+}
+
+int bucket_versioning_parse(const char *text, size_t len, enum versioning *ret, enum mfa_delete *ret_mfa, struct reason *reason)
+{
+    enum versioning status = VERSIONING_UNVERSIONED;
+    enum mfa_delete mfa = MFA_DELETE_NEVER;
+    int r;
+    if (!len)
+        return reason_fail_s3(reason, EINVAL, "MissingRequestBodyError", "Request Body is empty");
+    if (is_document(text, len)) {
+        xmlDoc *doc = xml_read(text, len, "VersioningConfiguration");
+        r = doc ? versioning_document(xmlDocGetRootElement(doc), &status, &mfa, reason)
+                : reason_fail_s3(reason, EINVAL, "MalformedXML",
+                                 "the document is no <VersioningConfiguration><Status/></VersioningConfiguration>");
+        xmlFreeDoc(doc);
+    } else {
+        r = versioning_short(text, &status, &mfa, reason);
+    }
+    if (r == 0 && mfa == MFA_DELETE_ENABLED && status != VERSIONING_ENABLED)
+        r = reason_fail_s3(reason, EINVAL, "IllegalVersioningConfigurationException", "MFA Delete needs versioning to be Enabled");
+    if (r < 0)
+        return r;
+    *ret = status;
+    *ret_mfa = mfa;
+    return 0;
+}
+
+void bucket_versioning_format(enum versioning v, enum mfa_delete mfa, struct bytes *out)
 {
     bytes_printf(out, "<VersioningConfiguration xmlns=\"" XML_S3_NAMESPACE "\"");
-    if (v == VERSIONING_UNVERSIONED)
+    if (v == VERSIONING_UNVERSIONED) {
         bytes_printf(out, "/>");
-    else
-        bytes_printf(out, "><Status>%s</Status></VersioningConfiguration>", v == VERSIONING_ENABLED ? "Enabled" : "Suspended");
+        return;
+    }
+    bytes_printf(out, "><Status>%s</Status>", v == VERSIONING_ENABLED ? "Enabled" : "Suspended");
+    if (mfa != MFA_DELETE_NEVER)
+        bytes_printf(out, "<MfaDelete>%s</MfaDelete>", mfa == MFA_DELETE_ENABLED ? "Enabled" : "Disabled");
+    bytes_printf(out, "</VersioningConfiguration>");
 }
 
 /* ---- object lock ---- */

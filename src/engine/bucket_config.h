@@ -7,9 +7,10 @@
 
 #include "engine/private.h"
 
-/* `Enabled`, `Suspended`, or <VersioningConfiguration>. */
-int bucket_versioning_parse(const char *text, size_t len, enum versioning *ret, struct reason *reason);
-void bucket_versioning_format(enum versioning v, struct bytes *out);
+/* `Enabled`, `Suspended`, either with ` MfaDelete=Enabled` or ` MfaDelete=Disabled`, or <VersioningConfiguration>. *ret_mfa:
+ * MFA_DELETE_NEVER where nothing is said of it. */
+int bucket_versioning_parse(const char *text, size_t len, enum versioning *ret, enum mfa_delete *ret_mfa, struct reason *reason);
+void bucket_versioning_format(enum versioning v, enum mfa_delete mfa, struct bytes *out);
 
 struct lock_config {
     bool keep_default;         /* the short form `Enabled`: a default that is there stays */

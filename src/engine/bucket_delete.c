@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * DeleteBucket by command; with --force, its versions first: all of them or, where a lock stands on one, none (retention.md §2.8). */
-#include "engine/private.h"
+#include "engine/mfa.h"
 
 #include <stdio.h>
 
@@ -113,6 +113,8 @@ static int force_names(struct engine *e, struct bucket *b)
 int bucket_remove_all(struct engine *e, struct caller *c, struct bucket *b)
 {
     int r = engine_may(e, c, "s3:DeleteObjectVersion", b, span_of("*", 1));
+    if (r == 0)
+        r = mfa_demanded(e, c, "s3:DeleteObjectVersion", b, NULL);
     if (r == 0)
         r = force_check_locks(e, c, b);
     if (r == 0)

@@ -5,6 +5,7 @@
  * as well. lock.c saves before the first removal that an expiry allows, so that C never falls behind what it has freed. */
 #include "engine/compliance.h"
 #include "engine/private.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 
@@ -197,9 +198,8 @@ static int count_lock(void *arg, const struct version_row *row)
     return 0;
 }
 
-int engine_clock_show(struct engine *e, json_t **ret)
+static int clock_show(struct engine *e, json_t **ret)
 {
-    LOCK_SCOPE(&e->meta);
     tick_and_save(e);
     struct lock_count count = {.engine = e};
     int r = e->meta_ops->version_scan_since(e->m, 0, count_lock, &count);
@@ -221,4 +221,124 @@ int engine_clock_show(struct engine *e, json_t **ret)
     else
         *ret = out;
     return r;
+}
+
+int engine_clock_show(struct engine *e, json_t **ret)
+{
+    LOCK_SCOPE(&e->meta);
+    return clock_show(e, ret);
+}
+
+/* ---- setting its date (retention.md §3) ---- */
+
+static int first_root_demanded(const struct engine *e, struct caller *c)
+{
+    if (c->principal.kind == PRINCIPAL_ROOT && strcmp(c->principal.account, e->conf.account_id) == 0)
+        return 0;
+    return reason_fail_s3(&c->reason, EACCES, "AccessDenied", "only the first account's root sets the store's date");
+}
+
+/* The date that was typed is the machine's, so that a wrong clock is noticed; and the store's date goes forward. */
+static int approve_judge(struct engine *e, struct caller *c, const char *date)
+{
+    char wall[40], store[40];
+    int64_t wall_ns = clock_wall_ns();
+    timeform_format_ms(wall_ns / NS_PER_MS, wall);
+    timeform_format_ms(compliance_date_ms(e), store);
+    if (strlen(date) != 10 || strncmp(date, wall, 10) != 0)
+        return reason_fail(&c->reason, EINVAL, "this machine's date is %.10s (UTC), not '%.16s': put its clock right, or name that date", wall, date);
+    if (wall_ns < compliance_state_date_ns(&e->clock->state))
+        return reason_fail(&c->reason, EINVAL, "this machine's clock says %s, and the store believes %s already: its date never goes back", wall, store);
+    return 0;
+}
+
+struct retention_count {
+    struct engine *engine;
+    unsigned long long in_force;
+};
+
+static int count_retention(void *arg, const struct version_row *row)
+{
+    struct retention_count *count = arg;
+    const struct version v = {.flags = row->flags, .lock_mode = row->lock_mode, .lock_hold_s = row->lock_hold_s};
+    count->in_force += !(v.flags & VERSION_MARKER) && lock_retention_in_force(count->engine, &v);
+    return 0;
+}
+
+static int reset_judge(struct engine *e, struct caller *c)
+{
+    struct retention_count count = {.engine = e};
+    int r = e->meta_ops->version_scan_since(e->m, 0, count_retention, &count);
+    if (r < 0 || !count.in_force)
+        return r;
+    return reason_fail(&c->reason, EPERM, "%llu versions are under retention now: the clock is not set while one is; `holdfs clock approve` sets the "
+                       "date of later locks alone", count.in_force);
+}
+
+static int date_set(struct engine *e, struct caller *c, const char *event)
+{
+    char before[40], after[40];
+    int64_t wall_ns = clock_wall_ns();
+    compliance_tick(e);
+    struct compliance_state was = e->clock->state;
+    timeform_format_ms(compliance_state_date_ns(&was) / NS_PER_MS, before);
+    compliance_state_approve(&e->clock->state, wall_ns);
+    timeform_format_ms(compliance_state_date_ns(&e->clock->state) / NS_PER_MS, after);
+    int r = txn_begin(e);
+    if (r == 0) {
+        r = compliance_save(e);
+        if (r == 0)
+            r = trail_note(e, c, &(struct trail_event){.name = event,
+                                                       .source = TRAIL_HOLDFS,
+                                                       .params = json_pack("{s:s}", "date", after),
+                                                       .previous = json_pack("{s:s}", "date", before)});
+        r = txn_end(e, r);
+    }
+    if (r < 0) {
+        e->clock->state = was;
+        return r;
+    }
+    log_notice("the store's date was set from %s to %s by uid %u", before, after, c->uid);
+    return 0;
+}
+
+/* date NULL: reset. */
+static int judge(struct engine *e, struct caller *c, const char *date)
+{
+    int r = first_root_demanded(e, c);
+    return r < 0 ? r : date ? approve_judge(e, c, date) : reset_judge(e, c);
+}
+
+static int set_date(struct engine *e, struct caller *c, const char *date, const char *code, json_t **ret)
+{
+    int r;
+    {
+        LOCK_SCOPE(&e->meta);
+        r = judge(e, c, date);
+    }
+    if (r == 0)
+        r = engine_mfa_code(e, c, e->conf.account_id, NULL, code);
+    if (r < 0)
+        return r;
+    {
+        LOCK_SCOPE(&e->meta);
+        r = judge(e, c, date);
+        if (r == 0)
+            r = date_set(e, c, date ? "ApproveClock" : "ResetClock");
+        if (r == 0)
+            r = clock_show(e, ret);
+        if (r < 0)
+            return r;
+    }
+    return durable_advance(e);
+}
+
+int engine_clock_approve(struct engine *e, struct caller *c, const char *date, const char *code, json_t **ret)
+{
+    return set_date(e, c, date, code, ret);
+}
+
+int engine_clock_reset(struct engine *e, struct caller *c, const char *code, json_t **ret)
+{
+    return set_date(e, c, NULL, code, ret);
 }

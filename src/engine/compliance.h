@@ -30,6 +30,9 @@ void compliance_state_follow(struct compliance_state *s, int64_t wall_ns);
 /* The `attested` kind: C rises to that second, which time authorities have proven; it never falls. */
 void compliance_state_raise(struct compliance_state *s, int64_t c_s);
 
+/* T becomes wall_ns: O changes, C does not, and with it no lock that is set. */
+void compliance_state_approve(struct compliance_state *s, int64_t wall_ns);
+
 int64_t compliance_state_date_ns(const struct compliance_state *s); /* T, saturated */
 /* The second of C at which a lock shown until `until_ms` ends: C + (R - T), rounded up, saturated. */
 int64_t compliance_state_hold_s(const struct compliance_state *s, int64_t until_ms);

@@ -90,6 +90,12 @@ void compliance_state_raise(struct compliance_state *s, int64_t c_s)
     s->c_nsec = 0;
 }
 
+void compliance_state_approve(struct compliance_state *s, int64_t wall_ns)
+{
+    s->offset_ns = saturate((__int128)wall_ns - (__int128)s->c_sec * NS_PER_S - s->c_nsec);
+    s->approvals++;
+}
+
 int64_t compliance_state_date_ns(const struct compliance_state *s)
 {
     return saturate((__int128)s->c_sec * NS_PER_S + s->c_nsec + s->offset_ns);

@@ -5,6 +5,7 @@
  * reverse; every part's close accepts that it was never opened. */
 #include "engine/draft.h"
 #include "engine/iam.h"
+#include "engine/mfa.h"
 #include "engine/trail.h"
 #include "util/limits.h"
 
@@ -294,6 +295,8 @@ static int open_parts(struct engine *e, const struct open_how *how, struct reaso
     if (r == 0)
         r = iam_open(e, how->uid_map, reason);
     if (r == 0)
+        r = mfa_open(e);
+    if (r == 0)
         r = errors_open(e);
     if (r == 0)
         r = bypasses_open(e);
@@ -465,6 +468,7 @@ void engine_close(struct engine *e)
     pthread_mutex_lock(&e->meta);
     settle_close(e);
     inodes_unload(e);
+    mfa_close(e);
     iam_close(e);
     buckets_unload(e);
     tsa_close(e);

@@ -65,6 +65,7 @@ struct caller {
     struct principal principal; /* engine_caller_init fills it */
     struct reason reason;       /* out: why it was refused */
     const char *denied_action;  /* out: the S3 action that was not allowed, a constant; NULL: none */
+    bool mfa;                   /* out: this very operation brought a right MFA code (engine_mfa_code, or in a property's value) */
     char denial[1024];          /* out: lines on the resource, policy and statement of that, for last-error */
     /* What a request says of itself (auth.md §4.3) beyond what the engine sees: headers, address. Borrowed; NULL on a mount. */
     const struct auth_value *values;
@@ -367,6 +368,17 @@ int engine_key_rotate(struct engine *e, struct caller *c, const char *id, int64_
 /* The secret of an active key and who signs with it; -ENOENT for unknown, disabled, and keys of disabled users alike. */
 int engine_key_open(struct engine *e, const char *id, struct secret **ret_secret, struct principal *ret);
 
+/* ---- MFA devices of an account's root (retention.md §4); each root manages its own ---- */
+
+/* options: {"secret":32 characters [a-z2-7],"codes":[one,the next]}; NULL asks whether it may be enrolled: ret {"account","name"}. Else
+ * ret: as list. */
+int engine_mfa_enroll(struct engine *e, struct caller *c, const char *account, const char *name, const json_t *options, json_t **ret);
+int engine_mfa_list(struct engine *e, struct caller *c, const char *account, json_t **ret); /* {"devices":[{"serial","name","enrolled",...}]} */
+int engine_mfa_remove(struct engine *e, struct caller *c, const char *account, const char *name, const char *code);
+/* Checks and spends a code that came with a request (S3: x-amz-mfa), before what it is for: caller->mfa. account: its 12 digits; NULL: the
+ * caller's. serial NULL: of any of its devices. -EACCES wrong, -EAGAIN locked, -EINVAL no code, all with S3's sentence. */
+int engine_mfa_code(struct engine *e, struct caller *c, const char *account, const char *serial, const char *code);
+
 /* On a mount that several principals share: are names below this directory, or the inode, another thing to another caller? */
 bool engine_tells_apart(struct engine *e, uint64_t ino);
 
@@ -383,6 +395,10 @@ int engine_resolve(struct engine *e, struct caller *c, const char *path, uint64_
 
 int engine_status(struct engine *e, json_t **ret);
 int engine_clock_show(struct engine *e, json_t **ret);
+/* retention.md §3: sets the store's date to the machine's, forward only; locks that are set stay as they are. date: "YYYY-MM-DD", the
+ * machine's. First account's root, with a code of its device. ret: as show. */
+int engine_clock_approve(struct engine *e, struct caller *c, const char *date, const char *code, json_t **ret);
+int engine_clock_reset(struct engine *e, struct caller *c, const char *code, json_t **ret); /* either way; only while nothing is locked */
 int engine_debug_object(struct engine *e, struct caller *c, const struct engine_place *key, json_t **ret);
 int engine_du(struct engine *e, struct caller *c, const struct engine_place *key, json_t **ret);
 

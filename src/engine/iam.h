@@ -75,7 +75,8 @@ struct iam {
     char *map_text;
     struct access_key **keys; /* by id */
     size_t key_count;
-    struct xaes_key *key_wrap;
+    struct xaes_key *key_wrap; /* seals access keys and MFA devices */
+    bool key_wrap_new;         /* M: made in the open transaction */
 };
 
 /* ---- iam.c ---- */
@@ -117,6 +118,8 @@ int iam_load(struct engine *e); /* M: every row into memory */
 
 /* ---- iam_key.c ---- */
 int iam_key_wrap_load(struct engine *e); /* M: the key that access keys are wrapped under, if there is one */
+int iam_wrap_make(struct engine *e);      /* M, txn: makes it where there is none; iam_wrap_end() after that transaction */
+void iam_wrap_end(struct engine *e, bool committed);
 int iam_keys_drop(struct engine *e, const char *account, const char *userid); /* M, txn: rows of all of them ("" the root's) */
 void iam_keys_forget(struct engine *e, const char *account, const char *userid); /* M, iam.lock (write): the same in memory */
 
@@ -127,6 +130,7 @@ int iam_buckets_load(struct engine *e);
 /* Puts, or removes with text NULL, the bucket's policy: permission was judged, the rest of auth.md §4.5 and §4.8 is judged here. M, txn. */
 int bucket_policy_set(struct engine *e, struct caller *c, struct bucket *b, const char *text, size_t len);
 int bucket_block_set(struct engine *e, struct bucket *b, int block); /* M, txn; -1: none */
+int bucket_mfa_delete_set(struct engine *e, struct bucket *b, bool on); /* M, txn */
 int iam_bucket_drop(struct engine *e, struct bucket *b);             /* M, txn: its rows go with it */
 uint8_t bucket_block(const struct engine *e, const struct bucket *b); /* the bucket's and its account's together. iam.lock */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Accounts: made, listed, removed (auth.md §1). */
 #include "engine/iam.h"
+#include "engine/mfa.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -155,6 +156,8 @@ int engine_account_show(struct engine *e, struct caller *c, const char *name, js
 static int account_rows_del(struct engine *e, const struct account *a)
 {
     int r = iam_keys_drop(e, a->id, "");
+    if (r == 0)
+        r = mfa_account_drop(e, a->id);
     for (size_t n = 0; r == 0 && n < e->iam->uid_count; n++) {
         char uid[16];
         snprintf(uid, sizeof uid, "%u", e->iam->uids[n].uid);
@@ -168,6 +171,7 @@ static void account_forget(struct engine *e, struct account *a)
 {
     struct iam *iam = e->iam;
     iam_keys_forget(e, a->id, "");
+    mfa_account_forget(e, a->id);
     size_t kept = 0;
     for (size_t n = 0; n < iam->uid_count; n++) {
         if (strcmp(iam->uids[n].principal.account, a->id) != 0)

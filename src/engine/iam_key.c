@@ -42,9 +42,9 @@ int iam_key_wrap_load(struct engine *e)
     return e->meta_ops->kek_scan(e->m, wrap_row, &s);
 }
 
-/* M, txn. */
-static int wrap_make(struct engine *e)
+int iam_wrap_make(struct engine *e)
 {
+    e->iam->key_wrap_new = !e->iam->key_wrap;
     if (e->iam->key_wrap)
         return 0;
     struct secret *key = secret_new(32);
@@ -62,6 +62,16 @@ static int wrap_make(struct engine *e)
         r = -ENOMEM;
     secret_free(key);
     return r;
+}
+
+/* A key whose row did not come to be would seal what no later start can open. */
+void iam_wrap_end(struct engine *e, bool committed)
+{
+    if (!committed && e->iam->key_wrap_new) {
+        xaes_key_free(e->iam->key_wrap);
+        e->iam->key_wrap = NULL;
+    }
+    e->iam->key_wrap_new = false;
 }
 
 static int bound_to(const struct access_key *k, char out[256])
@@ -162,7 +172,7 @@ static int key_write(struct engine *e, struct access_key *k, const char *secret,
     int r = txn_begin(e);
     if (r < 0)
         return r;
-    r = wrap_make(e);
+    r = iam_wrap_make(e);
     if (r == 0)
         r = seal(e, k, secret, strlen(secret));
     if (r == 0)
@@ -170,6 +180,7 @@ static int key_write(struct engine *e, struct access_key *k, const char *secret,
     if (r == 0 && other)
         r = iam_key_put(e, other);
     r = txn_end(e, r);
+    iam_wrap_end(e, r == 0);
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&e->iam->lock);

@@ -164,6 +164,13 @@ int iam_buckets_load(struct engine *e)
             r = e->meta_ops->value_get(e->m, name, &value);
             b->block = r == 0 && value.len == 1 ? value.p[0] & BLOCK_ALL : -1;
         }
+        if (r == 0 || r == -ENOENT) {
+            row_name(b, "mfa", name);
+            r = e->meta_ops->value_get(e->m, name, &value);
+            b->mfa_delete = r == 0 && value.len == 1 && value.p[0] == MFA_DELETE_ENABLED ? MFA_DELETE_ENABLED
+                            : r == 0                                                     ? MFA_DELETE_DISABLED
+                                                                                         : MFA_DELETE_NEVER;
+        }
         r = r == -ENOENT ? 0 : r;
     }
     return r;
@@ -175,6 +182,8 @@ int iam_bucket_drop(struct engine *e, struct bucket *b)
     row_name(b, "policy", name);
     int r = e->meta_ops->value_del(e->m, name);
     row_name(b, "block", name);
+    r = r < 0 ? r : e->meta_ops->value_del(e->m, name);
+    row_name(b, "mfa", name);
     return r < 0 ? r : e->meta_ops->value_del(e->m, name);
 }
 
@@ -260,6 +269,17 @@ int bucket_policy_set(struct engine *e, struct caller *c, struct bucket *b, cons
         policy_unref(fresh);
     else
         take_policy(e, b, fresh);
+    return r;
+}
+
+int bucket_mfa_delete_set(struct engine *e, struct bucket *b, bool on)
+{
+    char name[64];
+    uint8_t value = on ? MFA_DELETE_ENABLED : MFA_DELETE_DISABLED;
+    row_name(b, "mfa", name);
+    int r = e->meta_ops->value_put(e->m, name, span_of(&value, 1));
+    if (r == 0)
+        b->mfa_delete = value;
     return r;
 }
 

@@ -7,7 +7,7 @@ libholdfs_a_SOURCES += \
 	src/engine/bucket_config.h src/engine/bucket_config.c src/engine/tagset.h src/engine/tagset.c \
 	src/engine/property.h src/engine/property.c src/engine/property_table.c src/engine/property_target.c \
 	src/engine/property_facts.c src/engine/property_meta.c src/engine/property_lock.c \
-	src/engine/property_bucket.c src/engine/property_policy.c src/engine/property_values.c src/engine/property_describe.c \
+	src/engine/property_bucket.c src/engine/property_mfa.c src/engine/property_policy.c src/engine/property_values.c src/engine/property_describe.c \
 	src/engine/xattr.c src/engine/acl.h src/engine/acl.c
 
 libholdfs_a_SOURCES += \
@@ -22,7 +22,7 @@ libholdfs_a_SOURCES += \
 libholdfs_a_SOURCES += \
 	src/engine/engine.c src/engine/anchor.c src/engine/recover.c src/engine/store.c src/engine/txn.c src/engine/bucket.c src/engine/bucket_delete.c src/engine/lock_search.c src/engine/keyring.c src/engine/epoch.c src/engine/rewrap.c src/engine/rotate.c \
 	src/engine/may.c src/engine/iam.h src/engine/iam.c src/engine/iam_rows.c src/engine/iam_account.c src/engine/iam_user.c \
-	src/engine/iam_policy.c src/engine/iam_key.c \
+	src/engine/iam_policy.c src/engine/iam_key.c src/engine/mfa.h src/engine/mfa.c src/engine/mfa_window.c \
 	src/engine/trail.h src/engine/trail.c src/engine/trail_fold.c src/engine/trail_head.c \
 	src/engine/inode.c src/engine/tree.c src/engine/unlink.c src/engine/rename.c src/engine/version.c \
 	src/engine/draft.h src/engine/draft.c src/engine/draft_save.c src/engine/publish.c src/engine/io.c src/engine/setattr.c

@@ -5,6 +5,7 @@
  * The owning account's root in a bucket without a policy is allowed at once. Everybody else's judgement holds iam.lock (read) and
  * allocates nothing. What an operation knows beyond action and key stands in struct may (private.h). */
 #include "engine/iam.h"
+#include "engine/mfa.h"
 #include "engine/trail.h"
 #include "util/limits.h"
 
@@ -22,6 +23,7 @@ struct asked {
     struct version version; /* whose tags count, when it had to be loaded */
     bool loaded;
     char id[33];
+    char mfa_age[24];
     char key[KEY_MAX + 1];
     char tags[LIMIT_OBJECT_TAGS][TAG_KEY_BYTES + 1];
     size_t tag_count;
@@ -48,6 +50,28 @@ static void add_fact(struct asked *a, enum auth_key key, const char *text)
         add(a, key, NULL, text, strlen(text));
 }
 
+static bool wants(const struct asked *a, enum auth_key key)
+{
+    const struct auth_policies *p = &a->q.policies;
+    for (size_t n = 0; n < p->identity_count; n++) {
+        if (auth_keys_has(policy_keys(p->identity[n]), key))
+            return true;
+    }
+    return p->resource && auth_keys_has(policy_keys(p->resource), key);
+}
+
+/* Absent, never false, without a code. */
+static void add_mfa(struct asked *a, const struct may *m)
+{
+    int64_t age_s;
+    if ((!wants(a, AUTH_MFA_PRESENT) && !wants(a, AUTH_MFA_AGE)) || has(a, AUTH_MFA_PRESENT) ||
+        !mfa_in_force(a->e, a->c, a->b, span_of(a->q.key, a->q.key_len), m ? m->seq : 0, &age_s))
+        return;
+    snprintf(a->mfa_age, sizeof a->mfa_age, "%lld", (long long)age_s);
+    add_fact(a, AUTH_MFA_PRESENT, "true");
+    add_fact(a, AUTH_MFA_AGE, a->mfa_age);
+}
+
 /* What the request says; on the mount and the local socket nothing crosses a network, and each PutObject makes an object. */
 static void add_values(struct asked *a, const char *action, const struct may *m)
 {
@@ -57,6 +81,7 @@ static void add_values(struct asked *a, const char *action, const struct may *m)
         add(a, a->c->values[n].key, a->c->values[n].tag, a->c->values[n].text, a->c->values[n].len);
     if (strcmp(a->c->front, "s3") == 0)
         return;
+    add_mfa(a, m);
     add_fact(a, AUTH_SECURE_TRANSPORT, "true");
     if (strcmp(action, "s3:PutObject") == 0)
         add_fact(a, AUTH_OBJECT_CREATION, "true");
@@ -75,16 +100,6 @@ static void add_tags(struct asked *a, const struct attrs *attrs)
         tag[item.name_len] = '\0';
         add(a, AUTH_EXISTING_TAG, tag, (const char *)item.value, item.len);
     }
-}
-
-static bool wants(const struct asked *a, enum auth_key key)
-{
-    const struct auth_policies *p = &a->q.policies;
-    for (size_t n = 0; n < p->identity_count; n++) {
-        if (auth_keys_has(policy_keys(p->identity[n]), key))
-            return true;
-    }
-    return p->resource && auth_keys_has(policy_keys(p->resource), key);
 }
 
 static void add_existing(struct asked *a, struct span key, const struct may *m)

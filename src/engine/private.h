@@ -24,6 +24,7 @@
 
 enum versioning { VERSIONING_UNVERSIONED = 0, VERSIONING_ENABLED = 1, VERSIONING_SUSPENDED = 2 };
 enum lock_mode { LOCK_NONE = 0, LOCK_GOVERNANCE = 1, LOCK_COMPLIANCE = 2 };
+enum mfa_delete { MFA_DELETE_NEVER = 0, MFA_DELETE_DISABLED = 1, MFA_DELETE_ENABLED = 2 }; /* never: it was never said */
 enum hold_state { HOLD_NEVER = 0, HOLD_OFF = 1, HOLD_ON = 2 };
 
 /* A bucket, in memory as in its row's body (bucket.c encodes it). M. */
@@ -43,6 +44,7 @@ struct bucket {
     bool compress;
     uint32_t mode_mask;
     struct attrs tags; /* ATTR_TAG */
+    enum mfa_delete mfa_delete; /* M: a row of its own, iam/bucket/N/mfa */
     struct policy *policy; /* iam.lock (written under M as well); NULL: none */
     int block;           /* the same: public access block, -1: no configuration */
     bool by_key;         /* M: some policy tells callers apart by key in it (auth.md §7) */
@@ -50,6 +52,12 @@ struct bucket {
     uint32_t kek_version; /* newest */
     struct bucket *dead_next; /* removed, but handles may still point to it */
 };
+
+/* How long what was written and unlinked before it settled is kept: with MFA delete for good (retention.md §1.6, S2d). M. */
+static inline int64_t bucket_orphan_keep_s(const struct bucket *b)
+{
+    return b->mfa_delete == MFA_DELETE_ENABLED ? INT64_MAX : b->orphan_keep_s;
+}
 
 /* The identity of one version, where a pointer would not live long enough. The key is owned. */
 struct version_ref {
@@ -145,6 +153,7 @@ struct compliance; /* compliance.c: the compliance clock */
 struct tsa; /* compliance_tsa.c: its time authorities */
 struct tsa_authorities;
 struct bypasses; /* lock.c: armed bypasses and pending half-locks */
+struct mfa; /* mfa.c: devices, and codes in force */
 struct trail; /* trail.c: the audit trail */
 
 struct engine {
@@ -182,6 +191,7 @@ struct engine {
     struct compliance *clock;    /* M */
     struct tsa *tsa;             /* compliance_tsa.c; NULL unless the clock is attested */
     struct bypasses *bypasses;   /* M */
+    struct mfa *mfa;             /* M; mfa.h */
     struct trail *trail;         /* M; trail.h */
     uint64_t durable_seq;        /* M: versions up to here survive a power cut */
     uint64_t promised_seq;       /* M: versions up to here are durable, or somebody is making them so: their rows keep their content */

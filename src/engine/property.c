@@ -203,6 +203,14 @@ int engine_property_set(struct engine *e, struct caller *c, const struct engine_
     if (len)
         memcpy(text, value, len);
     text[len] = '\0';
+    const char *rest;
+    const struct property *property = property_find(name, &rest);
+    if (property && (property->flags & PROPERTY_CODE)) {
+        int r = property_code_spend(e, c, t, text);
+        if (r < 0)
+            return r;
+        len = strlen(text);
+    }
     return change_property(e, c, t, &(struct change){.name = name, .text = text, .len = len, .flags = flags});
 }
 

@@ -28,6 +28,7 @@ enum property_flags {
     PROPERTY_MEMORY = 32,  /* lives in memory: no transaction, settable on a read-only store */
     PROPERTY_VERSIONS = 64, /* may be set on a version by name, too (others: EROFS) */
     PROPERTY_HIDDEN = 128, /* not part of `describe` */
+    PROPERTY_CODE = 256,   /* an MFA code may stand in its value: it is taken out and spent first */
 };
 
 /* What is being set, as policies see it (auth.md §4.3). */
@@ -174,6 +175,13 @@ int remove_bucket_mode_mask(struct property_call *p);
 int get_bucket_encryption(struct property_call *p, struct bytes *out);
 int set_bucket_encryption(struct property_call *p, const char *text, size_t len);
 int remove_bucket_encryption(struct property_call *p);
+
+/* ---- property_mfa.c ---- */
+/* Takes an MFA code out of the value, checks and spends it: caller->mfa. No locks held. */
+int property_code_spend(struct engine *e, struct caller *c, const struct engine_target *t, char *text);
+int get_mfa(struct property_call *p, struct bytes *out);
+int set_mfa(struct property_call *p, const char *text, size_t len);
+int remove_mfa(struct property_call *p);
 
 /* ---- property_policy.c ---- */
 int get_bucket_policy(struct property_call *p, struct bytes *out);

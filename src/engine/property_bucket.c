@@ -2,6 +2,8 @@
  * Properties of a bucket: user.s3.bucket.* on its directory. Forms are read in bucket_config.c; what the bucket's state forbids
  * is judged here (retention.md §1.1, §2.1). */
 #include "engine/bucket_config.h"
+#include "engine/iam.h"
+#include "engine/mfa.h"
 #include "engine/property.h"
 #include "engine/tagset.h"
 #include "util/limits.h"
@@ -34,21 +36,28 @@ static int save(struct property_call *p, const struct bucket *fresh)
 
 int get_bucket_versioning(struct property_call *p, struct bytes *out)
 {
-    bucket_versioning_format(p->bucket->versioning, out);
+    bucket_versioning_format(p->bucket->versioning, p->bucket->mfa_delete, out);
     return 0;
 }
 
 int set_bucket_versioning(struct property_call *p, const char *text, size_t len)
 {
     struct bucket fresh = *p->bucket;
-    int r = bucket_versioning_parse(text, len, &fresh.versioning, &p->caller->reason);
+    enum mfa_delete wanted;
+    int r = bucket_versioning_parse(text, len, &fresh.versioning, &wanted, &p->caller->reason);
     if (r < 0)
         return r;
     if (fresh.versioning == VERSIONING_SUSPENDED && fresh.object_lock)
         return reason_fail_s3(&p->caller->reason, EBUSY, "InvalidBucketState",
                               "An Object Lock configuration is present on this bucket, so the versioning state cannot be "
                               "changed.");
-    return save(p, &fresh);
+    bool on = p->bucket->mfa_delete == MFA_DELETE_ENABLED, said = wanted != MFA_DELETE_NEVER;
+    bool suspends = fresh.versioning == VERSIONING_SUSPENDED && p->bucket->versioning != VERSIONING_SUSPENDED;
+    if ((said && (wanted == MFA_DELETE_ENABLED) != on) || (on && suspends))
+        r = mfa_root_demanded(p->engine, p->caller, "s3:PutBucketVersioning", p->bucket, NULL);
+    if (r == 0)
+        r = save(p, &fresh);
+    return r < 0 || !said ? r : bucket_mfa_delete_set(p->engine, p->bucket, wanted == MFA_DELETE_ENABLED);
 }
 
 int get_bucket_lock(struct property_call *p, struct bytes *out)

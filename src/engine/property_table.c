@@ -72,13 +72,17 @@ const struct property properties[] = {
     {.name = "settle", .where = ON_OBJECT, .flags = PROPERTY_SEALS | PROPERTY_DURABLE, .get_action = "s3:GetObject",
      .set_action = "s3:PutObject", .get = get_settle, .set = set_settle},
 
+    {.name = "mfa", .where = ON_VERSION | ON_MARKER | ON_BUCKET | ON_ROOT, .flags = PROPERTY_MEMORY | PROPERTY_VERSIONS | PROPERTY_HIDDEN | PROPERTY_CODE,
+     .get = get_mfa, .set = set_mfa, .remove = remove_mfa},
+
     {.name = "shadowed", .where = ON_DIR, .get_action = "s3:ListBucket", .get = get_shadowed},
     {.name = "unshown-keys", .where = ON_DIR, .get_action = "s3:ListBucket", .get = get_unshown_keys},
     {.name = "describe", .where = ON_ANY, .flags = PROPERTY_HIDDEN, .get_action = "s3:GetObject", .get = property_describe},
     {.name = "last-error", .where = ON_ANY, .flags = PROPERTY_HIDDEN | PROPERTY_MEMORY | PROPERTY_VERSIONS,
      .get = get_last_error, .remove = remove_last_error},
 
-    BUCKET("versioning", "BucketVersioning", versioning, NULL),
+    {.name = "bucket.versioning", .where = ON_BUCKET, .flags = PROPERTY_DURABLE | PROPERTY_CODE, .get_action = "s3:GetBucketVersioning",
+     .set_action = "s3:PutBucketVersioning", .get = get_bucket_versioning, .set = set_bucket_versioning},
     BUCKET("object-lock", "BucketObjectLockConfiguration", lock, NULL),
     BUCKET("settle", "BucketObjectLockConfiguration", settle, remove_bucket_settle),
     BUCKET("orphan-keep", "BucketObjectLockConfiguration", orphan_keep, remove_bucket_orphan_keep),

@@ -312,15 +312,15 @@ static int settle_superseded(struct engine *e, struct settle_entry *entry, const
     if (r < 0)
         return r;
     bool orphan = s.found && !s.older && (s.above.flags & VERSION_MARKER);
-    if (!orphan || !b || b->orphan_keep_s == INT64_MAX || lock_in_force(e, v))
+    if (!orphan || !b || bucket_orphan_keep_s(b) == INT64_MAX || lock_in_force(e, v))
         return settle_drop(e, v->bucket, key, v->seq);
     /* By the earlier of both dates: one set ahead reaps nothing. */
     int64_t wall_s = clock_wall_ns() / NS_PER_S, date_s = compliance_date_ms(e) / 1000;
     int64_t since = (wall_s < date_s ? wall_s : date_s) - s.above.publish_ns / NS_PER_S;
-    if (since >= b->orphan_keep_s)
+    if (since >= bucket_orphan_keep_s(b))
         return reap(e, v, s.above.seq);
     entry->kind = SETTLE_ORPHAN;
-    int64_t left = b->orphan_keep_s - since;
+    int64_t left = bucket_orphan_keep_s(b) - since;
     settle_queue_due(e->settle->queue, entry, now + (left < ORPHAN_LOOK_S ? left : ORPHAN_LOOK_S) * NS_PER_S);
     return 0;
 }

@@ -253,7 +253,7 @@ static int unlink_version(struct engine *e, struct caller *c, struct bucket *b, 
         return r;
     if (unsettled && !others) {
         bool null = b->versioning == VERSIONING_SUSPENDED && (v->flags & VERSION_NULL);
-        if (null || !b->orphan_keep_s || unlink_loses_nothing(e, i, v)) {
+        if (null || !bucket_orphan_keep_s(b) || unlink_loses_nothing(e, i, v)) {
             r = version_remove(e, c, v, REMOVE_DURABLE);
             return r < 0 ? r : version_purge_replaced(e, c, b, key);
         }

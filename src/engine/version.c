@@ -2,7 +2,7 @@
  * Versions: loading, storing, publishing, removing. The only place where a version comes to be or goes (E3, E10).
  *
  * Everything here runs under engine.meta; what writes runs inside the caller's transaction. */
-#include "engine/private.h"
+#include "engine/mfa.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -535,8 +535,8 @@ int version_remove(struct engine *e, struct caller *c, struct version *v, enum v
     struct bucket *b = bucket_by_number(e, v->bucket);
     if (!b)
         return -ENOENT;
-    int r = 0;
-    if (!(v->flags & VERSION_MARKER))
+    int r = why == REMOVE_USER ? mfa_demanded(e, c, "s3:DeleteObjectVersion", b, v) : 0;
+    if (r == 0 && !(v->flags & VERSION_MARKER))
         r = lock_forbids(e, c, v, why == REMOVE_USER);
     if (r < 0)
         return r;
@@ -560,5 +560,7 @@ int version_remove(struct engine *e, struct caller *c, struct version *v, enum v
         r = show_next(e, b, key, why == REMOVE_ROLLED_BACK);
     if (r == 0 && may_show)
         version_wake(e, v->bucket, key, v->ino);
+    if (r == 0 && why == REMOVE_USER)
+        mfa_used(e, c, v);
     return r;
 }

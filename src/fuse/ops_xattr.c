@@ -84,7 +84,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *
 {
     struct call c;
     call_begin(&c, req, "setxattr", node, NULL);
-    call_reply(&c, xattr_set(&c, node, name, value, size, flags));
+    int err = xattr_set(&c, node, name, value, size, flags);
+    call_reply(&c, err == -EAGAIN ? -EBUSY : err); /* the VFS makes EOPNOTSUPP of EAGAIN, which says something else */
 }
 
 static int xattr_remove(struct call *c, fuse_ino_t node, const char *name)

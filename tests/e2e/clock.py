@@ -11,36 +11,9 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from holdfs import *
+from testclock import Clock
 
 YEAR = 365 * 86400
-BOOT = "11111111-2222-3333-4444-555555555555"
-
-
-class Clock:
-    """The file behind HOLDFS_TEST_CLOCK."""
-
-    def __init__(self):
-        handle, self.path = tempfile.mkstemp(prefix="holdfs-clock.")
-        os.close(handle)
-        atexit.register(lambda: os.path.exists(self.path) and os.unlink(self.path))
-        self.now = {"wall": 1_800_000_000.0, "mono": 1000.0, "raw": 1000.0, "boot": 1000.0, "boot_id": BOOT}
-        self.save()
-
-    def save(self):
-        with open(self.path + ".new", "w") as f:
-            json.dump(self.now, f)
-        os.rename(self.path + ".new", self.path)
-
-    def passes(self, seconds, **rates):
-        """Time goes by on every clock, at the given rate for some."""
-        for name in ("wall", "mono", "raw", "boot"):
-            self.now[name] += seconds * rates.get(name, 1)
-        self.save()
-
-    def set(self, **values):
-        self.now.update(values)
-        self.save()
-
 
 clock = Clock()
 

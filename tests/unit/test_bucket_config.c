@@ -23,10 +23,33 @@ static void refused(int r, int errnum, const char *code, const struct reason *wh
 static void versioning_reads_as(const char *text, enum versioning expected)
 {
     enum versioning v;
+    enum mfa_delete mfa;
     struct reason why = {0};
-    if (bucket_versioning_parse(text, strlen(text), &v, &why) != 0)
+    if (bucket_versioning_parse(text, strlen(text), &v, &mfa, &why) != 0)
         fail_msg("'%s': %s", text, why.text);
     assert_int_equal(v, expected);
+}
+
+static void mfa_delete_reads_as(const char *text, enum mfa_delete expected)
+{
+    enum versioning v;
+    enum mfa_delete mfa;
+    struct reason why = {0};
+    if (bucket_versioning_parse(text, strlen(text), &v, &mfa, &why) != 0)
+        fail_msg("'%s': %s", text, why.text);
+    assert_int_equal(mfa, expected);
+}
+
+static void mfa_delete_is_read(void **state)
+{
+    (void)state;
+    mfa_delete_reads_as("Enabled", MFA_DELETE_NEVER);
+    mfa_delete_reads_as("Enabled MfaDelete=Enabled", MFA_DELETE_ENABLED);
+    mfa_delete_reads_as("Suspended MfaDelete=Disabled", MFA_DELETE_DISABLED);
+    mfa_delete_reads_as("<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>",
+                        MFA_DELETE_ENABLED);
+    mfa_delete_reads_as("<VersioningConfiguration><MfaDelete>Disabled</MfaDelete><Status>Enabled</Status></VersioningConfiguration>",
+                        MFA_DELETE_DISABLED);
 }
 
 static void versioning_is_read(void **state)
@@ -44,8 +67,9 @@ static void versioning_is_read(void **state)
 static void versioning_refused(const char *text, int errnum, const char *code)
 {
     enum versioning v = VERSIONING_UNVERSIONED;
+    enum mfa_delete mfa;
     struct reason why = {0};
-    refused(bucket_versioning_parse(text, strlen(text), &v, &why), errnum, code, &why, text);
+    refused(bucket_versioning_parse(text, strlen(text), &v, &mfa, &why), errnum, code, &why, text);
     assert_int_equal(v, VERSIONING_UNVERSIONED);
 }
 
@@ -68,8 +92,14 @@ static void versioning_faults(void **state)
                        "MalformedXML");
     versioning_refused("<VersioningConfiguration><Status>Enabled", EINVAL, "MalformedXML");
     versioning_refused("<VersioningConfiguration>text<Status>Enabled</Status></VersioningConfiguration>", EINVAL, "MalformedXML");
-    versioning_refused("<VersioningConfiguration><Status>Enabled</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>",
-                       EOPNOTSUPP, "NotImplemented");
+    versioning_refused("<VersioningConfiguration><Status>Enabled</Status><MfaDelete>on</MfaDelete></VersioningConfiguration>", EINVAL,
+                       "MalformedXML");
+    versioning_refused("<VersioningConfiguration><Status>Suspended</Status><MfaDelete>Enabled</MfaDelete></VersioningConfiguration>",
+                       EINVAL, "IllegalVersioningConfigurationException");
+    versioning_refused("Suspended MfaDelete=Enabled", EINVAL, "IllegalVersioningConfigurationException");
+    versioning_refused("Enabled MfaDelete=enabled", EINVAL, "MalformedXML");
+    versioning_refused("Enabled Mfa=Enabled", EINVAL, "MalformedXML");
+    versioning_refused("Enabled MfaDelete=Enabled 123", EINVAL, "MalformedXML");
     /* entities, within and from outside */
     versioning_refused("<!DOCTYPE x [<!ENTITY e \"Enabled\">]><VersioningConfiguration><Status>&e;</Status>"
                        "</VersioningConfiguration>",
@@ -81,11 +111,14 @@ static void versioning_is_written_and_read_again(void **state)
 {
     (void)state;
     struct bytes out = {0};
-    bucket_versioning_format(VERSIONING_SUSPENDED, &out);
+    bucket_versioning_format(VERSIONING_SUSPENDED, MFA_DELETE_NEVER, &out);
     versioning_reads_as(bytes_text(&out), VERSIONING_SUSPENDED);
     bytes_clear(&out);
-    bucket_versioning_format(VERSIONING_UNVERSIONED, &out);
+    bucket_versioning_format(VERSIONING_UNVERSIONED, MFA_DELETE_NEVER, &out);
     assert_string_equal(bytes_text(&out), "<VersioningConfiguration" NS "/>");
+    bytes_clear(&out);
+    bucket_versioning_format(VERSIONING_ENABLED, MFA_DELETE_ENABLED, &out);
+    mfa_delete_reads_as(bytes_text(&out), MFA_DELETE_ENABLED);
     bytes_done(&out);
 }
 
@@ -310,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versioning_is_read),
+        cmocka_unit_test(mfa_delete_is_read),
         cmocka_unit_test(versioning_faults),
         cmocka_unit_test(versioning_is_written_and_read_again),
         cmocka_unit_test(object_lock_is_read),
