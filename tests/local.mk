@@ -36,6 +36,7 @@ E2E_TESTS = \
 	tests/e2e/mfa.py \
 	tests/e2e/names.sh \
 	tests/e2e/reader.sh \
+	tests/e2e/rebuild.sh \
 	tests/e2e/readonly.sh \
 	tests/e2e/restic.sh \
 	tests/e2e/restore.sh \

@@ -55,6 +55,7 @@ static const struct operation operation_table[] = {
     {"retention.bypass", OPERATION_MOUNTED, operation_retention_bypass},
     {"legal-hold", 0, operation_legal_hold},
     {"fsck", 0, operation_fsck},
+    {"checkpoint", 0, operation_checkpoint},
     {"scrub", 0, operation_scrub},
     {"backup", 0, operation_backup},
     {"gc", 0, operation_gc},

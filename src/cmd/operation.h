@@ -80,6 +80,7 @@ OPERATION(retention_set);
 OPERATION(retention_bypass);
 OPERATION(legal_hold);
 OPERATION(fsck);
+OPERATION(checkpoint);
 OPERATION(scrub);
 OPERATION(backup);
 OPERATION(gc);

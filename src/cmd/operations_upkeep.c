@@ -27,6 +27,11 @@ int operation_fsck(struct operation_call *call)
                        &call->result);
 }
 
+int operation_checkpoint(struct operation_call *call)
+{
+    return engine_checkpoint(call->engine, call->caller, &call->result);
+}
+
 int operation_scrub(struct operation_call *call)
 {
     return engine_scrub(call->engine, call->caller, call->progress, &call->result);

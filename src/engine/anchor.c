@@ -161,12 +161,12 @@ static int judge(struct engine *e, int found, const struct anchor *a, uint64_t m
     return 0;
 }
 
-static int accept_check(struct engine *e, struct reason *found, struct reason *reason)
+static int accept_check(struct engine *e, struct reason *reason)
 {
     if (getuid() != 0 && getuid() != e->conf.owner_uid)
         return reason_fail(reason, EACCES, "only the store's owner (uid %u) and root may accept that the metadata was put back",
                            e->conf.owner_uid);
-    log_warning("accepted: %s", found->text);
+    log_warning("an earlier state of the metadata is accepted: commit %llu", (unsigned long long)e->meta_ops->commit_seq(e->m));
     e->rolled_back = true;
     return 0;
 }
@@ -197,7 +197,7 @@ int anchor_open(struct engine *e, bool accept, uint64_t min_seq, struct reason *
     e->anchor = a;
     r = judge(e, found, &a, min_seq, &why);
     if (r == -ESTALE && accept)
-        return accept_check(e, &why, reason);
+        return accept_check(e, reason);
     if (r < 0)
         *reason = why;
     return r;

@@ -142,7 +142,7 @@ static const struct move *move_find(const struct cycle *k, uint32_t segment, uin
 /* ---- pointing versions to the copies ---- */
 
 /* Frames [a, b) of x as an extent of their own. */
-static struct extent extent_part(const struct extent *x, uint32_t a, uint32_t b)
+struct extent extent_part(const struct extent *x, uint32_t a, uint32_t b)
 {
     struct extent p = *x;
     uint64_t begin = a ? x->offset_bytes + (uint64_t)a * x->plain_bytes - x->skip_bytes : x->offset_bytes;

@@ -6,6 +6,7 @@
 #include "engine/draft.h"
 #include "engine/iam.h"
 #include "engine/mfa.h"
+#include "engine/upkeep.h"
 #include "engine/trail.h"
 #include "util/limits.h"
 
@@ -191,6 +192,7 @@ static void worker_round(struct engine *e, unsigned tick)
             log_warning("syncing the store: %s", strerror(-r));
     }
     settle_run(e);
+    checkpoint_run(e);
     if (tick % ENGINE_ANCHOR_EVERY_S == 0 && anchor_save(e) < 0)
         log_warning("'%s/anchor' cannot be written", e->dir);
     trail_run(e, false);
@@ -282,6 +284,7 @@ static int open_parts(struct engine *e, const struct open_how *how, struct reaso
     r = upkeep_open(e);
     if (r < 0)
         return r;
+    checkpoint_open(e);
     LOCK_SCOPE(&e->meta);
     r = create ? 0 : anchor_open(e, how->accept_rollback, how->min_seq, reason);
     if (r == 0)

@@ -420,6 +420,13 @@ int engine_restore(struct engine *e, struct caller *c, const struct engine_place
                    const struct engine_restore_params *params, struct engine_progress progress, json_t **ret);
 
 int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_progress progress, json_t **ret);
+/* A copy of the metadata, kept in the store for engine_rebuild(). ret: {"commit_seq","metadata_bytes"}. */
+int engine_checkpoint(struct engine *e, struct caller *c, json_t **ret);
+/* For a store whose metadata is damaged and that nothing has open: from its newest sound checkpoint, and what can still be read of the
+ * metadata itself. The damaged files are kept aside. -EALREADY: the metadata is sound; -ENOENT: there is no checkpoint. ret:
+ * {"checkpoint":{"commit_seq","time"},"damaged","salvaged":{"versions","buckets","locks","complete"},"relocated_versions",
+ * "missing_versions","missing_locked","beyond":{"data_keys","bytes"},"errors","repaired","findings"}. */
+int engine_rebuild(const struct engine_config *config, struct engine_progress progress, json_t **ret, struct reason *reason);
 int engine_scrub(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
 int engine_gc(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);
 int engine_compact(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret);

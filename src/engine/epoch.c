@@ -117,6 +117,7 @@ int epoch_renew(struct engine *e, struct reason *reason)
         return r;
     }
     epoch_keys_set(e, keys);
+    checkpoints_forget(e);
     log_notice("key epoch %llu begins", (unsigned long long)store_keys_epoch(keys));
     return 0;
 }

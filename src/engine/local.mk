@@ -16,7 +16,7 @@ libholdfs_a_SOURCES += \
 	src/engine/walk.c src/engine/walk.h \
 	src/engine/history.c src/engine/at.c src/engine/restore.c \
 	src/engine/status.c src/engine/du.c src/engine/spans.h src/engine/spans.c \
-	src/engine/upkeep.h src/engine/gc.c src/engine/cycle.h src/engine/cycle.c src/engine/compact.c src/engine/fsck.c src/engine/scrub.c src/engine/backup.c \
+	src/engine/upkeep.h src/engine/gc.c src/engine/cycle.h src/engine/cycle.c src/engine/compact.c src/engine/fsck.c src/engine/scrub.c src/engine/backup.c src/engine/checkpoint.c src/engine/rebuild.h src/engine/rebuild.c src/engine/rebuild_hunt.c \
 	src/engine/pax.h src/engine/pax.c src/engine/export.c src/engine/import.c
 
 libholdfs_a_SOURCES += \

@@ -116,6 +116,8 @@ int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret)
         r = page_switch(e, k, &committed, &c->reason);
     }
     e->meta_ops->rekey_free(k);
+    if (committed)
+        checkpoints_forget(e);
     if (r == 0 || !committed)
         e->meta_ops->rekey_drop(path);
     if (r < 0)
@@ -220,6 +222,7 @@ static int master_swap(struct closed_store *s, const struct store_keys *renewed,
         r = store_master_commit(s->dir, s->keys, renewed, reason);
     if (r < 0)
         return reason->text[0] ? r : reason_fail(reason, -r, "the metadata cannot be copied: %s", strerror(-r));
+    checkpoints_drop(s->ops, s->dir, 0); /* the new master key opens none of them */
     return rotate_pending(s->ops, s->dir, generation, false, reason);
 }
 

@@ -83,6 +83,10 @@ struct upkeep {
     struct cycle *background;
     int64_t next_ns; /* monotonic: when the worker begins another */
     uint64_t last_commit_seq;
+    /* checkpoint.c: the newest one, and where the commits stood a second ago. Of the worker, and of who has `lock`. */
+    bool checkpoint_any, checkpoint_due;
+    uint64_t checkpoint_seq, checkpoint_seen;
+    int64_t checkpoint_ns; /* monotonic */
     /* For status; under state_lock, a leaf. */
     pthread_mutex_t state_lock;
     const char *running; /* phase, or NULL */
@@ -94,9 +98,21 @@ void rotate_folder_path(const char *dir, uint32_t generation, char out[4200]); /
 int rotate_folder_make(const struct meta_ops *ops, const char *path, struct reason *reason); /* empty, also where one was left */
 void rotate_page_key(const struct store_keys *keys, uint32_t generation, uint8_t out[32]);
 
+/* ---- checkpoint.c: upkeep.lock held, but for run() and open() ---- */
+enum { CHECKPOINTS_MAX = 16 };
+void checkpoint_path(const char *dir, uint64_t seq, char out[4300]);
+int checkpoint_list(const char *dir, uint64_t ret[CHECKPOINTS_MAX], size_t *ret_count); /* newest first */
+int checkpoints_drop(const struct meta_ops *ops, const char *dir, size_t keep);         /* but for the newest `keep` */
+int checkpoint_make(struct engine *e, uint64_t *ret_seq, struct reason *reason);
+void checkpoints_forget(struct engine *e); /* what they hold is to open nothing any more: all go, and one is made soon */
+void checkpoint_open(struct engine *e);
+void checkpoint_run(struct engine *e); /* the worker, each second */
+
 int upkeep_may(struct engine *e, struct caller *c, const char *what);
 int upkeep_tell(struct engine_progress p, const char *what, uint64_t done, uint64_t total); /* -ECANCELED */
 
+/* Frames [a, b) of a run as an extent of their own. */
+struct extent extent_part(const struct extent *x, uint32_t a, uint32_t b);
 /* The extents of `map` that `seen` does not hold yet (inline ones always), in a map of the same size and data
  * keys. */
 int map_unseen(const struct extmap *map, struct spans *seen, struct extmap **ret);
