@@ -130,4 +130,5 @@ include $(top_srcdir)/tests/lock.mk
 include $(top_srcdir)/tests/auth.mk
 include $(top_srcdir)/tests/audit.mk
 include $(top_srcdir)/tests/cmd.mk
+include $(top_srcdir)/tests/s3.mk
 include $(top_srcdir)/tests/fuzz.mk

@@ -23,6 +23,7 @@ struct mount_work {
     struct engine *engine;
     struct fuse_front *front;
     struct control_server *control;
+    struct s3_front *s3;
 };
 
 /* Segments and handles may need many descriptors; the soft limit is low for the sake of select(2), which is
@@ -41,6 +42,8 @@ static void mount_ready(void *arg)
     struct mount_work *work = arg;
     daemon_ready(&work->daemon);
     log_notice("%s is mounted at %s", work->store, work->mountpoint);
+    if (work->s3)
+        serving_say(&work->options->serving, work->s3, work->store);
 }
 
 static int mount_paths(struct mount_work *work, const char *store, const char *mountpoint,
@@ -53,7 +56,8 @@ static int mount_paths(struct mount_work *work, const char *store, const char *m
     if (!realpath(mountpoint, work->mountpoint))
         return reason_fail(reason, errno, "the mount point %s: %s; make it with mkdir", mountpoint,
                            strerror(errno));
-    return store_conf_read(work->store, &conf, reason);
+    int r = serving_paths(&work->options->serving, reason);
+    return r < 0 ? r : store_conf_read(work->store, &conf, reason);
 }
 
 static int mount_open_store(struct mount_work *work, struct reason *reason)
@@ -101,11 +105,14 @@ static int mount_show(struct mount_work *work, struct reason *reason)
         log_warning("commands cannot reach this mount: %s", reason->text);
         r = 0;
     }
+    if (r == 0 && serving_any(&work->options->serving))
+        r = serving_start(&work->options->serving, work->engine, &work->s3, reason);
     return r;
 }
 
 static void mount_finish(struct mount_work *work)
 {
+    s3_front_stop(work->s3);
     control_server_stop(work->control);
     fuse_front_free(work->front);
     if (work->engine)

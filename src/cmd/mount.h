@@ -4,6 +4,7 @@
 #define HOLDFS_CMD_MOUNT_H
 
 #include "cmd/secrets.h"
+#include "cmd/serving.h"
 #include "fuse/fuse_front.h"
 
 #include <stdint.h>
@@ -19,6 +20,7 @@ int mount_helper(int argc, char **argv, bool by_mount_fuse3);
 /* Everything -o says. The strings lie in `text`. */
 struct mount_options {
     struct fuse_front_config fuse; /* but engine, mountpoint and source */
+    struct serving serving;
     struct secret_source secret;
     bool new_bucket_unversioned, sync_close, accept_rollback;
     uint64_t min_seq; /* 0: any */

@@ -150,6 +150,18 @@ int mount_options_min_seq(struct mount_options *o, const char *value, struct rea
     return set_min_seq(o, value, reason);
 }
 
+#define SERVING(symbol, name)                                                                                \
+    static int set_##symbol(struct mount_options *o, const char *value, struct reason *reason)               \
+    {                                                                                                        \
+        return serving_set(&o->serving, name, value, reason);                                                \
+    }
+SERVING(http, "http")
+SERVING(https, "https")
+SERVING(tls_cert, "tls-cert")
+SERVING(tls_key, "tls-key")
+SERVING(domain, "domain")
+SERVING(region_strict, "region-strict")
+
 #define SWITCH(symbol, field, to)                                                                            \
     static int set_##symbol(struct mount_options *o, const char *value, struct reason *reason)               \
     {                                                                                                        \
@@ -194,6 +206,12 @@ static const struct mount_option option_table[] = {
     {"list-xattrs", "all",
      "listxattr(2) names computed and lock attributes too; copies will then try to set them",
      set_list_xattrs},
+    {"http", "ADDR:PORT", "serve the buckets over S3 there as well, by HTTP", set_http},
+    {"https", "ADDR:PORT", "the same by HTTPS, with tls-cert= and tls-key=", set_https},
+    {"tls-cert", "FILE", "the certificate of https=, with its chain, in PEM", set_tls_cert},
+    {"tls-key", "FILE", "its key, in PEM", set_tls_key},
+    {"domain", "NAME", "over S3, take BUCKET.NAME for a bucket's host; may be given again", set_domain},
+    {"region-strict", NULL, "over S3, accept only the store's region in signatures", set_region_strict},
     {"allow_other", NULL, "let other users in, each judged as the principal the store has for the uid",
      set_allow_other},
     {"allow_root", NULL, "let root in beside the user who mounts", set_allow_root},
@@ -339,6 +357,9 @@ int mount_options_check(struct mount_options *o, struct reason *reason)
 {
     if (o->fuse.allow_other && o->fuse.allow_root)
         return reason_fail(reason, EINVAL, "allow_other and allow_root exclude each other");
+    int r = serving_check(&o->serving, reason);
+    if (r < 0)
+        return r;
     o->fuse.shared = (o->fuse.allow_other || (o->fuse.allow_root && getuid() != 0)) && !uid_map_is_one(o->uid_map);
     return 0;
 }

@@ -74,8 +74,11 @@ bool bucket_name_valid(const char *name, size_t len, struct reason *reason)
                   bucket_name_starts(name, len, "amzn-s3-demo-")))
         rule = "a bucket name does not begin with xn--, sthree- or amzn-s3-demo-";
     if (!rule && (bucket_name_ends(name, len, "-s3alias") || bucket_name_ends(name, len, "--ol-s3") ||
-                  bucket_name_ends(name, len, ".mrap") || bucket_name_ends(name, len, "--x-s3")))
-        rule = "a bucket name does not end with -s3alias, --ol-s3, .mrap or --x-s3";
+                  bucket_name_ends(name, len, ".mrap") || bucket_name_ends(name, len, "--x-s3") ||
+                  bucket_name_ends(name, len, "--table-s3")))
+        rule = "a bucket name does not end with -s3alias, --ol-s3, .mrap, --x-s3 or --table-s3";
+    if (!rule && (memmem(name, len, ".-", 2) || memmem(name, len, "-.", 2)))
+        rule = "in a bucket name '-' does not stand beside a dot";
     if (!rule)
         return true;
     reason_fail_s3(reason, EINVAL, "InvalidBucketName", "'%.*s' is not a bucket name: %s", (int)(len > 80 ? 80 : len),
@@ -243,6 +246,8 @@ static int bucket_write_new(struct engine *e, struct caller *c, struct bucket *b
         r = e->meta_ops->tree_put(
             e->m, &(struct tree_row){.bucket = b->number, .key = span_of("", 0), .ino = b->root_ino, .kind = TREE_DIR});
     struct record record = {.mode = S_IFDIR | (mode & 07777), .uid = c->uid, .gid = c->gid, .generation = 1};
+    if (c->uid == NO_UID)
+        record.uid = record.gid = e->conf.owner_uid;
     record.mtime = record.ctime = record.btime = instant_of_ns(b->created_ns);
     principal_arn(&c->principal, record.made_by);
     if (r == 0)
@@ -302,6 +307,13 @@ int bucket_create(struct engine *e, struct caller *c, const char *name, size_t l
     return 0;
 }
 
+/* CreateBucket of one's own bucket, asking for nothing that is not so (s3-api.md §3). M */
+static bool bucket_is_so(struct engine *e, struct caller *c, const char *name, const struct bucket_options *o)
+{
+    const struct bucket *b = bucket_by_name(e, name, strlen(name));
+    return b && strcmp(b->account, c->principal.account) == 0 && b->object_lock == o->object_lock;
+}
+
 int engine_bucket_create(struct engine *e, struct caller *c, const char *name, const json_t *options)
 {
     struct bucket_options o = {
@@ -320,6 +332,8 @@ int engine_bucket_create(struct engine *e, struct caller *c, const char *name, c
         LOCK_SCOPE(&e->meta);
         struct bucket *b;
         r = bucket_create(e, c, name, strlen(name), 0755, &o, &b);
+        if (r == -EEXIST && json_is_true(json_object_get(options, "again")) && bucket_is_so(e, c, name, &o))
+            return 0;
     }
     if (r == 0 && e->watcher)
         e->watcher->entry_changed(e->watcher->arg, ENGINE_ROOT_INO, name, strlen(name));

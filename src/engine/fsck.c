@@ -238,6 +238,8 @@ static int check_name_of(struct fsck *f, struct bucket *b, struct version *v)
     int r = f->e->meta_ops->tree_get(f->e->m, b->number, key, &tree);
     if (r != -ENOENT)
         return r; /* there; a directory of the same name hides the object, and that is right */
+    if (!naming_key_shows(key))
+        return 0; /* made over S3; the mount has no way to show it */
     bool mended = false;
     if (f->repair) {
         r = txn_begin(f->e);

@@ -3,6 +3,7 @@
  * (upkeep.h). */
 #include "engine/upkeep.h"
 #include "engine/draft.h"
+#include "engine/object.h"
 
 #include <sched.h>
 
@@ -262,6 +263,7 @@ int gc_mark_drafts(struct engine *e, struct gc_mark *m)
             gc_mark_map(m, list[i]->draft->map);
         pthread_rwlock_unlock(&list[i]->content_lock);
     }
+    puts_mark(e, m);
     LOCK_SCOPE(&e->meta);
     for (size_t i = 0; i < count; i++)
         inode_put(e, list[i]);

@@ -326,6 +326,13 @@ static int version_by_id(struct engine *e, const struct engine_place *key, const
     }
 }
 
+int version_find_id(struct engine *e, uint32_t bucket, struct span key, const char *id, uint64_t *ret_seq)
+{
+    struct wanted_version w = {.at_ns = INT64_MIN};
+    struct engine_place place = {bucket, key};
+    return wanted_id(id, strlen(id), &w) < 0 ? -EINVAL : version_by_id(e, &place, &w, ret_seq);
+}
+
 static int version_seq(struct engine *e, const struct engine_place *key, const char *name, size_t len,
                        uint64_t *ret)
 {

@@ -189,6 +189,7 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     c->front = front;
     c->values = NULL;
     c->value_count = 0;
+    c->bypass_governance = false;
     reason_clear(&c->reason);
     c->denied_action = NULL;
     c->mfa = false;
@@ -203,6 +204,23 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     }
     pthread_rwlock_rdlock(&e->iam->lock);
     c->principal = uid_principal(e, uid);
+    pthread_rwlock_unlock(&e->iam->lock);
+}
+
+static bool principal_same(const struct principal *a, const struct principal *b)
+{
+    return a->kind == b->kind && strcmp(a->account, b->account) == 0 && strcmp(a->userid, b->userid) == 0;
+}
+
+void engine_caller_sign(struct engine *e, struct caller *c, const struct principal *p)
+{
+    engine_caller_init(e, c, NO_UID, NO_UID, 0, "s3");
+    c->principal = *p;
+    pthread_rwlock_rdlock(&e->iam->lock);
+    for (size_t n = 0; c->uid == NO_UID && n < e->iam->uid_count; n++) {
+        if (principal_same(&e->iam->uids[n].principal, p))
+            c->uid = e->iam->uids[n].uid;
+    }
     pthread_rwlock_unlock(&e->iam->lock);
 }
 

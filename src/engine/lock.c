@@ -74,7 +74,8 @@ static int forbid_never(struct engine *e, struct caller *c, const struct version
 /* Governance yields to an armed bypass of this caller, which is used up. */
 static int bypass_judge(struct engine *e, struct caller *c, const struct version *v, bool allowed_here)
 {
-    if (!allowed_here || !bypass_armed_version(e, c->uid, v)) {
+    bool armed = c->bypass_governance || bypass_armed_version(e, c->uid, v);
+    if (!allowed_here || !armed) {
         char lock[640];
         remember(e, c, v);
         describe_lock(e, v, lock, sizeof lock);

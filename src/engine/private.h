@@ -22,6 +22,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+enum { NO_UID = UINT32_MAX }; /* a caller over S3 whom no uid belongs to: what he makes is the bucket root's owner's */
+
 enum versioning { VERSIONING_UNVERSIONED = 0, VERSIONING_ENABLED = 1, VERSIONING_SUSPENDED = 2 };
 enum lock_mode { LOCK_NONE = 0, LOCK_GOVERNANCE = 1, LOCK_COMPLIANCE = 2 };
 enum mfa_delete { MFA_DELETE_NEVER = 0, MFA_DELETE_DISABLED = 1, MFA_DELETE_ENABLED = 2 }; /* never: it was never said */
@@ -313,8 +315,19 @@ int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, str
  * the tree under `ino` (0: a new inode number is taken; missing parent directories get implicit rows). *ret_seq: its sequence. M, txn. */
 int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
                     struct record *record, bool explicit_settled, uint64_t *ret_seq);
+/* The same with locks that were asked for by name; they stand before the bucket's default. NULL: none. */
+struct version_lock {
+    enum lock_mode mode;
+    int64_t until_ms;
+    enum hold_state hold;
+};
+int version_publish_locked(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
+                           struct record *record, bool explicit_settled, const struct version_lock *lock, uint64_t *ret_seq);
+void version_wake(struct engine *e, uint32_t bucket, struct span key, uint64_t ino); /* the kernel is to look again. M */
 /* Another version of a (possibly other) key shares v's content; data keys are wrapped anew where the bucket differs. M. */
 int record_share(struct engine *e, const struct bucket *from, const struct bucket *to, const struct record *src, struct record *dst);
+/* By its written id. -EINVAL: that is none; -ENOENT. M, let go of at times */
+int version_find_id(struct engine *e, uint32_t bucket, struct span key, const char *id, uint64_t *ret_seq);
 void version_name(const struct version *v, char out[80]); /* as `.versions` shows it */
 void version_id_text(const struct version *v, char out[33]);
 void version_describe(struct engine *e, struct version *v, bool latest, struct engine_version *ret); /* M */
@@ -435,6 +448,16 @@ int anchor_read(const char *dir, const struct store_keys *keys, const uint8_t st
 int anchor_write(const char *dir, const struct store_keys *keys, const uint8_t store_id[16], const struct anchor *a);
 /* Before the folder's header comes to have another M: one for these keys too, unless there is one. */
 int anchor_prepare(const char *dir, const struct store_keys *keys, const uint8_t store_id[16], const struct anchor *a);
+
+/* ---- naming.c: which keys the mount shows (mount.md §2) ---- */
+bool naming_shows(const uint8_t *segment, size_t len); /* may it be a name in a directory? */
+bool naming_key_shows(struct span key);                /* all its segments */
+size_t naming_shown_len(struct span key); /* of the leading segments that do: a directory, where it is not all of the key */
+/* The first object below a directory of which nothing shows any more: 1 with its key, 0. M */
+int naming_below(struct engine *e, const struct bucket *b, struct span dir, uint8_t key[4096], size_t *ret_len);
+/* After a key went other than through the mount: directories that nobody made and nothing is in any more go, and objects they hid
+ * show again. M, txn. */
+int naming_prune(struct engine *e, struct bucket *b, struct span key);
 
 /* ---- recover.c ---- */
 /* At opening: rolls back what a power cut left without its frames (E7), publishes what was fsynced. M. */

@@ -140,20 +140,6 @@ int get_shadowed(struct property_call *p, struct bytes *out)
     return r < 0 ? r : object ? put_text(out, "true") : -ENODATA;
 }
 
-/* A path segment that no directory entry can show. The hidden directories' names are the mount's, and may be renamed there;
- * their usual names count here. */
-static bool unshown(const uint8_t *segment, size_t len)
-{
-    static const char *const hidden[] = {"", ".", "..", ".versions", ".at"};
-    if (len > 255)
-        return true;
-    for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
-        if (len == strlen(hidden[i]) && memcmp(segment, hidden[i], len) == 0)
-            return true;
-    }
-    return false;
-}
-
 struct unshown_walk {
     uint8_t key[4097]; /* prefix of the directory, then the next key found */
     size_t prefix, len;
@@ -166,7 +152,7 @@ static int unshown_step(struct property_call *p, struct unshown_walk *w, bool *r
     const uint8_t *segment = w->key + w->prefix;
     const uint8_t *slash = memchr(segment, '/', w->len - w->prefix);
     size_t len = slash ? (size_t)(slash - segment) : w->len - w->prefix;
-    if (slash && !unshown(segment, len)) {
+    if (slash && naming_shows(segment, len)) {
         w->key[w->prefix + len] = '/' + 1; /* the first key behind all those below it */
         w->len = w->prefix + len + 1;
         *ret_inclusive = true;
@@ -175,7 +161,7 @@ static int unshown_step(struct property_call *p, struct unshown_walk *w, bool *r
     bool object = false;
     *ret_inclusive = false;
     /* "d/" itself is the directory d, not a nameless object in it. */
-    if (w->len == w->prefix || !unshown(segment, len))
+    if (w->len == w->prefix || naming_shows(segment, len))
         return 0;
     int r = is_object_now(p->engine, p->bucket->number, span_of(w->key, w->len), &object);
     w->count += object;

@@ -91,11 +91,12 @@ static int recover_versions(struct engine *e, struct caller *c)
         e->next_seq = newest + 1;
     for (size_t n = 0; r == 0 && n < s.count; n++) {
         struct version *v = &s.items[n];
-        if ((v->flags & VERSION_REPLACED) || version_sound(e, v))
+        bool part = v->flags & VERSION_UPLOAD; /* of an upload: no 200 was sent for it */
+        if (((v->flags & VERSION_REPLACED) && !part) || version_sound(e, v))
             continue;
         r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, roll_back(e, c, v));
+            r = txn_end(e, part ? version_remove(e, c, v, REMOVE_REPLACED) : roll_back(e, c, v));
     }
     for (size_t n = 0; n < s.count; n++)
         version_done(&s.items[n]);

@@ -150,6 +150,10 @@ static int parse_pair(const char *text, size_t len, char *scratch, size_t max, s
         (value_raw && url_decode(equals + 1, value_raw, scratch + key_raw, &value_len) < 0))
         return reason_fail_s3(reason, EINVAL, "InvalidArgument",
                               "tags are written key=value&key=value, with %%XX for what else stands in them");
+    const uint8_t *old;
+    size_t old_len;
+    if (attrs_get(ret, ATTR_TAG, scratch, key_len, &old, &old_len) == 0)
+        return reason_fail_s3(reason, EINVAL, "InvalidArgument", "the tag %.*s stands twice", (int)key_len, scratch);
     return put_new(ret, scratch, key_len, scratch + key_raw, value_len, max, reason);
 }
 

@@ -121,6 +121,27 @@ int tree_dir_empty(struct engine *e, struct bucket *b, struct span key)
     return r < 0 ? r : below.found ? -ENOTEMPTY : 0;
 }
 
+/* Nothing in it shows. An S3 folder object `d/` is the directory itself and goes with it; any other key keeps it (mount.md §2). M, txn. */
+static int tree_rmdir_unshown(struct engine *e, struct caller *c, struct bucket *b, struct span dir)
+{
+    uint8_t key[4096];
+    size_t len;
+    int r = naming_below(e, b, dir, key, &len);
+    if (r <= 0)
+        return r;
+    if (len != dir.len + 1)
+        return reason_fail(&c->reason, ENOTEMPTY, "the directory holds '%s', a key that only S3 can name; delete it over S3",
+                           engine_show(b, span_of(key, len)));
+    struct version v;
+    r = version_load(e, b->number, span_of(key, len), 0, &v);
+    if (r == 0) {
+        r = b->versioning == VERSIONING_UNVERSIONED ? version_remove(e, c, &v, REMOVE_USER)
+                                                    : version_put_marker(e, c, b, span_of(key, len), 0);
+        version_done(&v);
+    }
+    return r < 0 ? r : tree_rmdir_unshown(e, c, b, dir);
+}
+
 static int tree_rmdir(struct engine *e, struct caller *c, struct inode *dir, const char *name, size_t len)
 {
     struct inode *i;
@@ -141,8 +162,10 @@ static int tree_rmdir(struct engine *e, struct caller *c, struct inode *dir, con
             r = tree_dir_empty(e, dir->bucket, key);
         if (r == 0)
             r = txn_begin(e);
-        if (r == 0)
-            r = txn_end(e, tree_drop_name(e, dir->bucket, key, i->ino));
+        if (r == 0) {
+            r = tree_rmdir_unshown(e, c, dir->bucket, key);
+            r = txn_end(e, r < 0 ? r : tree_drop_name(e, dir->bucket, key, i->ino));
+        }
         if (r == 0)
             inode_touch_dir(e, dir);
     }

@@ -167,12 +167,14 @@ void version_describe(struct engine *e, struct version *v, bool latest, struct e
 
 /* ---- caches ---- */
 
-static void version_wake(struct engine *e, uint32_t bucket, struct span key, uint64_t ino)
+void version_wake(struct engine *e, uint32_t bucket, struct span key, uint64_t ino)
 {
     if (!e->watcher)
         return;
     if (ino)
         e->watcher->inode_changed(e->watcher->arg, ino);
+    if (!naming_key_shows(key))
+        return;
     size_t slash = key.len;
     while (slash && key.p[slash - 1] != '/')
         slash--;
@@ -337,9 +339,11 @@ int version_make_parents(struct engine *e, struct bucket *b, struct span key)
         struct span dir = span_of(key.p, end - 1);
         struct tree_row row;
         int r = e->meta_ops->tree_get(e->m, b->number, dir, &row);
-        if (r == 0)
+        if (r == 0 && row.kind == TREE_DIR)
             break; /* its own parents exist then */
-        if (r != -ENOENT)
+        if (r == 0) /* an object of that name: the directory wins (mount.md §2) */
+            r = tree_drop_name(e, b, dir, row.ino);
+        if (r < 0 && r != -ENOENT)
             return r;
         struct record record = {.mode = S_IFDIR | 0755, .generation = 1, .implicit = true};
         record.mtime = record.ctime = record.btime = instant_now();
@@ -408,14 +412,41 @@ int version_enter_tree(struct engine *e, struct bucket *b, struct span key, enum
     return r;
 }
 
+static void version_take_lock(struct engine *e, struct version *v, const struct version_lock *lock)
+{
+    v->legal_hold = lock->hold;
+    if (lock->mode == LOCK_NONE)
+        return;
+    v->lock_mode = lock->mode;
+    v->lock_until_ms = lock->until_ms;
+    v->lock_hold_s = compliance_hold_s(e, lock->until_ms);
+}
+
+/* Gives the new version its place in the tree, as far as the mount can show its key: *ino stays 0 where it cannot. */
+static int version_place(struct engine *e, const struct caller *c, struct bucket *b, struct span key, uint32_t mode, uint64_t *ino)
+{
+    if (*ino)
+        return version_enter_tree(e, b, key, tree_kind_of(mode), ino);
+    if (!naming_key_shows(key)) /* S3's folder `d/` is the directory itself */
+        return version_make_parents(e, b, span_of(key.p, naming_shown_len(key)));
+    int r = version_leave_named(e, b, key);
+    if (r == 0)
+        r = version_enter_tree(e, b, key, tree_kind_of(mode), ino);
+    return r == -EISDIR && strcmp(c->front, "s3") == 0 ? 0 : r; /* the directory wins (mount.md §2) */
+}
+
 int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
                     struct record *record, bool explicit_settled, uint64_t *ret_seq)
 {
+    return version_publish_locked(e, c, b, key, ino, record, explicit_settled, NULL, ret_seq);
+}
+
+int version_publish_locked(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
+                           struct record *record, bool explicit_settled, const struct version_lock *lock, uint64_t *ret_seq)
+{
     int r = version_make_room(e, c, b, key);
-    if (r == 0 && !ino)
-        r = version_leave_named(e, b, key);
     if (r == 0)
-        r = version_enter_tree(e, b, key, tree_kind_of(record->mode), &ino);
+        r = version_place(e, c, b, key, record->mode, &ino);
     if (r < 0)
         return r;
     bool mount = c->front && !strcmp(c->front, "mount");
@@ -428,6 +459,8 @@ int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct
     if (!record->made_by[0])
         principal_arn(&c->principal, record->made_by);
     v.record = *record; /* borrowed for the store */
+    if (lock)
+        version_take_lock(e, &v, lock);
     if (explicit_settled)
         lock_apply_default(e, b, &v);
     r = version_store(e, &v);
@@ -435,7 +468,7 @@ int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct
         r = settle_add(e, b, key, v.seq);
     if (r < 0)
         return r;
-    struct inode *i = inode_cached(e, ino);
+    struct inode *i = ino ? inode_cached(e, ino) : NULL;
     if (i && !i->draft && !mount) {
         atomic_store(&i->content_stale, true);
         r = inode_reload(e, i);
@@ -473,6 +506,8 @@ static int show_next(struct engine *e, struct bucket *b, struct span key, bool k
 {
     struct tree_row row;
     uint64_t had = 0;
+    if (!naming_key_shows(key))
+        return 0;
     int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
     if (r == 0 && row.kind == TREE_DIR)
         return 0; /* a directory has taken the name */

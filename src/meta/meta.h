@@ -54,6 +54,7 @@ enum version_flags {
     VERSION_REPLACED = 4, /* a null version whose successor is not yet durable; invisible, kept for rollback */
     VERSION_MOUNT = 8,    /* made through the mount */
     VERSION_SPECIAL = 16, /* no regular file: a link, a device, a FIFO, a socket */
+    VERSION_UPLOAD = 32,  /* of a multipart upload, never of a key; always with VERSION_REPLACED, so that nothing shows it */
 };
 
 /* One version of one key, ordered by (bucket, key, seq). The lock columns are plain so that they can be asked for;

@@ -106,7 +106,7 @@ const char *const sqlite_statement_text[STATEMENT_COUNT] = {
     /* No index on seq: it would cost every publish a page, and this runs only after an unclean stop. */
     [STATEMENT_VERSION_SCAN_SINCE] = "SELECT " VERSION_COLUMNS " FROM version WHERE seq > ?1",
     [STATEMENT_VERSION_COUNT] =
-        "SELECT count(*) - total(flags & 1), total(flags & 1) FROM version WHERE bucket = ?1",
+        "SELECT count(*) - total(flags & 1), total(flags & 1) FROM version WHERE bucket = ?1 AND flags & 32 = 0",
 
     [STATEMENT_BUCKET_PUT] = "REPLACE INTO bucket (bucket, name, body) VALUES (?1, ?2, ?3)",
     [STATEMENT_BUCKET_DEL] = "DELETE FROM bucket WHERE bucket = ?1",

@@ -3,7 +3,7 @@ libholdfs_a_SOURCES += \
 	src/util/reason.c src/util/reason.h src/util/cleanup.h \
 	src/util/bytes.c src/util/bytes.h \
 	src/util/banned.h src/util/limits.h \
-	src/util/clock.c src/util/clock.h \
+	src/util/checksum.c src/util/checksum.h src/util/clock.c src/util/clock.h \
 	src/util/http_post.c src/util/http_post.h \
 	src/util/log.c src/util/log.h \
 	src/util/secret.c src/util/secret.h \

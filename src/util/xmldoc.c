@@ -98,11 +98,11 @@ void xml_put_escaped(struct bytes *out, const char *text, size_t len)
         case '"':
             bytes_printf(out, "&quot;");
             break;
-        case '\r':
-            bytes_printf(out, "&#13;");
-            break;
         default:
-            bytes_put(out, text + i, 1);
+            if ((unsigned char)text[i] < 0x20) /* XML 1.0 has no name for most of them: as S3 writes them */
+                bytes_printf(out, "&#x%X;", (unsigned)text[i]);
+            else
+                bytes_put(out, text + i, 1);
         }
     }
 }

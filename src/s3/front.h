@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * The front itself, for this room: its listeners, its workers, its settings. */
+#ifndef HOLDFS_S3_FRONT_H
+#define HOLDFS_S3_FRONT_H
+
+#include "s3/s3_front.h"
+#include "s3/workers.h"
+
+#include <microhttpd.h>
+#include <stdatomic.h>
+
+struct s3_front {
+    struct engine *engine;
+    struct MHD_Daemon *http, *https; /* NULL: none */
+    struct workers *workers;
+    char **domains;
+    size_t domain_count;
+    bool region_strict;
+    atomic_bool stopping;  /* new requests are refused */
+    atomic_uint in_flight; /* requests begun and not completed */
+};
+
+#endif
