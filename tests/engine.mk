@@ -28,3 +28,8 @@ check_PROGRAMS += tests/engine/test_iam
 tests_engine_test_iam_SOURCES = tests/engine/test_iam.c tests/engine/store.c
 tests_engine_test_iam_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_iam
+
+check_PROGRAMS += tests/engine/test_mfa
+tests_engine_test_mfa_SOURCES = tests/engine/test_mfa.c tests/engine/rig.c
+tests_engine_test_mfa_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_mfa
