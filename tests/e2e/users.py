@@ -622,6 +622,88 @@ def rows_that_need_several_rights(store, bucket):
     works(ALICE, os.rmdir, f"{store.mnt}/{name}-gone")
 
 
+# ---- locks, and who may set, lift and get round them (retention.md) ----
+
+@case("retention 45*")
+def a_lock_needs_its_right(store, bucket):
+    name = begin(store, bucket)
+    put(bucket, "bucket.object-lock", "Enabled")
+    write(bucket + "/f", b"x")
+    os.chmod(bucket + "/f", 0o666)
+    users.policy("alice", allow(["GetObject", "PutObject", "ListBucket", "DeleteObject"], name, name + "/*"))
+    denied(ALICE, put, bucket + "/f", "retention", "GOVERNANCE +30d")
+    denied(ALICE, put, bucket + "/f", "legal-hold", "ON")
+    refuses("ENODATA", get, bucket + "/f", "retention")
+    denied(ALICE, get, bucket + "/f", "retention")
+    users.policy("alice", allow(["PutObjectRetention", "GetObjectRetention", "ListBucket"], name, name + "/*"))
+    works(ALICE, put, bucket + "/f", "retention", "GOVERNANCE +30d")
+    check(act(ALICE, get, bucket + "/f", "retention").startswith("GOVERNANCE "), "it is set")
+
+
+@case("retention 48")
+def a_bypass_is_of_the_uid_that_armed_it_and_serves_once(store, bucket):
+    name = begin(store, bucket)
+    put(bucket, "bucket.object-lock", "Enabled")
+    for n in range(2):
+        write(bucket + "/f", b"%d" % n)
+        os.chmod(bucket + "/f", 0o666)  # the kernel asks for it before it lets an attribute of a version through
+        settle(bucket + "/f")
+    first, second = (v.path for v in history(bucket + "/f"))
+    for v in (first, second):
+        put(v, "retention", "GOVERNANCE +1d")
+    users.policy("alice", allow(["PutObjectRetention", "GetObjectVersion", "ListBucketVersions", "DeleteObjectVersion"], name, name + "/*"))
+    users.policy("bob", allow("*", "*"))
+    for v in (first, second):
+        denied(BOB, drop, v, "retention", by="EPERM")
+    denied(ALICE, put, bucket, "bypass-governance-retention", "true 60")
+    check("s3:BypassGovernanceRetention" in last_error_of(ALICE, store.mnt), last_error_of(ALICE, store.mnt))
+    works(BOB, put, bucket, "bypass-governance-retention", "true 60")
+    denied(ALICE, os.unlink, first, by="EPERM")  # another uid's
+    works(BOB, drop, bucket, "bypass-governance-retention")
+    works(BOB, put, second, "bypass-governance-retention", "true")
+    denied(ALICE, os.unlink, second, by="EPERM")
+    works(BOB, drop, second, "retention")
+    put(second, "retention", "GOVERNANCE +1d")
+    denied(BOB, drop, second, "retention", by="EPERM")  # it served once
+    works(BOB, put, second, "bypass-governance-retention", "true")
+    users.policy("bob", allow("*", "*"), deny("BypassGovernanceRetention", name + "/*"))
+    denied(BOB, drop, second, "retention")  # the right is asked for again when it is used
+
+
+@case("retention A 20*, A 25*")
+def no_user_policy_or_map_opens_a_compliance_lock(store, bucket):
+    name = begin(store, bucket)
+    put(bucket, "bucket.object-lock", "Enabled")
+    store.run("user", "create", "--uid", "1400", "--policy", "admin", store.mnt, "owner")
+    works(1400, write, bucket + "/f", b"kept")
+    settle(bucket + "/f")
+    version = history(bucket + "/f")[0].path
+    works(1400, put, version, "retention", "COMPLIANCE +365d")
+    before = get(version, "retention")
+
+    def stands(uid, why):
+        denied(uid, os.unlink, version, by="EPERM")
+        same(b"kept", read(version), why)
+        same(before, get(version, "retention"), why)
+
+    stands(1400, "its maker")
+    users.bucket_policy(bucket, allow("*", name, name + "/*", Principal={"AWS": [users.user_arn("alice"), users.account]}))
+    users.policy("alice", allow("*", "*"))
+    stands(ALICE, "a policy that allows everything")
+    stands(0, "root")
+    users.no_bucket_policy(bucket)
+    store.run("user", "delete", "--force", store.mnt, "owner")
+    stands(0, "its maker deleted")
+    store.remount("allow_other,uid-map=1400:root/*:root")
+    try:
+        version = version.replace(".versions", ".older")
+        store.remount("allow_other,uid-map=1400:root/*:root,versions-name=.older")
+        stands(1400, "another uid map and another hidden name")
+    finally:
+        store.remount("allow_other")
+    same(before, get(history(bucket + "/f")[0].path, "retention"), "and after all")
+
+
 # ---- accounts, presets, questions ----
 
 @case("auth 94")
