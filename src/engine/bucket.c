@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Buckets: their rows, names, making and removing. A bucket's settings are set by property.c and saved here. */
 #include "engine/iam.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -252,7 +253,12 @@ static int bucket_write_new(struct engine *e, struct caller *c, struct bucket *b
     principal_arn(&c->principal, record.made_by);
     if (r == 0)
         r = dir_row_put(e, b->number, span_of("", 0), b->root_ino, &record);
-    return r;
+    return trail_also(e, c, r, &(struct trail_event){
+                                   .name = "CreateBucket",
+                                   .bucket = b,
+                                   .params = json_pack("{s:b, s:s}", "objectLock", b->object_lock, "versioning",
+                                                       b->versioning == VERSIONING_ENABLED ? "Enabled" : "Unversioned"),
+                               });
 }
 
 /* CreateBucket, and what its settings need (auth.md §4.6). */
@@ -389,7 +395,7 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b)
         r = iam_bucket_drop(e, b);
     if (r == 0)
         r = e->meta_ops->bucket_del(e->m, b->number);
-    r = txn_end(e, r);
+    r = txn_end(e, trail_also(e, c, r, &(struct trail_event){.name = "DeleteBucket", .bucket = b}));
     if (r < 0)
         return r;
     for (size_t i = 0; i < e->bucket_count; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * DeleteBucket by command; with --force, its versions first: all of them or, where a lock stands on one, none (retention.md §2.8). */
 #include "engine/mfa.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 
@@ -19,6 +20,7 @@ static int force_check_locks(struct engine *e, struct caller *c, struct bucket *
                    "bucket '%s' holds %llu locked versions, the first of '%s', the last until %s%s; nothing was deleted", b->name,
                    (unsigned long long)s.count, engine_show(b, span_of(s.first.key, s.first.key_len)), date,
                    s.hold ? " (legal holds among them)" : "");
+    trail_refuse(c, "s3:DeleteBucket", s.hold ? "legal-hold" : "retention", b, span_of("", 0), NULL);
     version_done(&s.first);
     return -EPERM;
 }

@@ -10,6 +10,7 @@
  * agreement), "tsa.round.N" (the answers of the start, and of each round that raised C by a minute or more:
  * they prove what opened locks). */
 #include "engine/compliance.h"
+#include "engine/trail.h"
 #include "engine/compliance_tsa.h"
 #include "engine/private.h"
 #include "util/http_post.h"
@@ -165,6 +166,11 @@ static int agreement_take(struct engine *e, const struct round *q)
             r = answers_put(e, "tsa.last", q, compliance_now_s(e));
         if (r == 0 && keep)
             r = answers_put(e, name, q, compliance_now_s(e));
+        if (r == 0 && keep)
+            r = trail_note(e, NULL, &(struct trail_event){.name = "ClockRaised", .source = TRAIL_HOLDFS, .flags = TRAIL_SERVICE,
+                                                          .params = json_pack("{s:I, s:I}", "attestedSeconds", (json_int_t)proven_s, "authorities",
+                                                                              (json_int_t)q->agreement.count),
+                                                          .previous = json_pack("{s:I}", "seconds", (json_int_t)before_s)});
         r = txn_end(e, r < 0 ? r : compliance_save(e));
     }
     if (r < 0)

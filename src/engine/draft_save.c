@@ -4,6 +4,7 @@
  * Draft row 0 of an inode is empty (created, nothing synced) or holds a whole record with its map. Rows 1.. each add one
  * written range with its bytes sealed inline, so that an append and its fdatasync cost one sync of the metadata log. */
 #include "engine/draft.h"
+#include "engine/trail.h"
 
 #include <sys/stat.h>
 
@@ -253,6 +254,9 @@ static int recover_publish(struct engine *e, struct caller *c, struct inode *i, 
     for (size_t n = 0; err == 0 && n < count; n++)
         err = version_publish(e, c, i->bucket, span_of(names[n].key, names[n].key_len), i->ino, &record, false, &seq);
     version_refs_free(names, count);
+    if (err == 0)
+        err = trail_note(e, NULL, &(struct trail_event){.name = "RecoveryPublished", .source = TRAIL_HOLDFS, .flags = TRAIL_SERVICE,
+                                                        .bucket = i->bucket, .key = span_of(i->key, i->key_len)});
     if (err == 0)
         log_notice("recovered '%s': published as it was at its last fsync", engine_show(i->bucket, span_of(i->key, i->key_len)));
     record_done(&record);

@@ -158,6 +158,11 @@ static int open_recovered(struct engine *e, struct reason *reason)
             r = counters_reserve(e, false);
         if (r == 0)
             r = anchor_begin(e);
+        if (r == 0 && e->clock)
+            r = trail_note(e, NULL, &(struct trail_event){.name = "StoreOpened", .source = TRAIL_HOLDFS, .flags = TRAIL_SERVICE,
+                                                          .params = json_pack("{s:s, s:b, s:I}", "by", e->owner_text ? e->owner_text : "",
+                                                                              "cleanStop", clean != 0, "complianceSeconds",
+                                                                              (json_int_t)compliance_now_s(e))});
         r = txn_end(e, r);
     }
     if (r < 0)

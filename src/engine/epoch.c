@@ -6,6 +6,7 @@
  * destroyed key goes in an earlier transaction, which notes that an epoch is due: several buckets deleted one after the other
  * cost one epoch. */
 #include "engine/upkeep.h"
+#include "engine/trail.h"
 
 static const char due_name[] = "epoch-due";
 
@@ -79,7 +80,8 @@ static int epoch_rewrap(struct engine *e)
         r = epoch_rows_rewrap(e->meta_ops, e->m, e->keys, e->keys);
         if (r == 0)
             r = e->meta_ops->value_put(e->m, due_name, span_of("\0", 1));
-        r = txn_end(e, r);
+        r = txn_end(e, trail_also(e, NULL, r, &(struct trail_event){.name = "KeyEpochBegun", .source = TRAIL_HOLDFS, .flags = TRAIL_SERVICE,
+                                                                    .params = json_pack("{s:I}", "epoch", (json_int_t)store_keys_epoch(e->keys))}));
         if (r < 0)
             return r;
         e->epoch_due = false;
@@ -148,7 +150,6 @@ int engine_rotate_root(struct engine *e, struct caller *c, json_t **ret)
     r = epoch_renew(e, &c->reason);
     if (r < 0)
         return r;
-    LOCK_SCOPE(&e->meta);
-    *ret = json_pack("{s:I}", "epoch", (json_int_t)store_keys_epoch(e->keys));
-    return *ret ? 0 : -ENOMEM;
+    *ret = json_pack("{s:I}", "epoch", (json_int_t)store_keys_epoch(e->keys)); /* which change under upkeep.lock alone */
+    return trail_report(e, c, *ret ? 0 : -ENOMEM, "RotateRootKey", NULL, *ret);
 }

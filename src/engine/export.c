@@ -5,6 +5,7 @@
  * tar that extracts the stream ends with what is current. With `move` the bucket's versions go once the
  * stream is synced; anything locked refuses that before the first byte. */
 #include "engine/pax.h"
+#include "engine/trail.h"
 #include "engine/upkeep.h"
 
 #include <sched.h>
@@ -450,7 +451,13 @@ static int export_begin(struct export *x, const char *bucket, bool move)
         r = engine_may(x->e, x->c, "s3:DeleteBucket", x->b, span_of(NULL, 0));
     if (r == 0 && move && x->e->read_only)
         r = reason_fail(&x->c->reason, EROFS, "the store is open for reading only");
-    return r;
+    if (r < 0)
+        return r;
+    return trail_note_alone(x->e, x->c, &(struct trail_event){.name = "ExportBucket", /* before the first byte is out */
+                                                              .source = TRAIL_HOLDFS,
+                                                              .bucket = x->b,
+                                                              .params = json_pack("{s:b}", "move", move),
+                                                              .flags = move ? 0 : TRAIL_READ});
 }
 
 /* {"bucket","versions":n,"directories":n,"content_bytes":n,"stream_bytes":n,"moved":bool} */

@@ -6,6 +6,7 @@
  * one, link counts are set right. A version is never dropped here, damaged or not, nor is any frame
  * (retention.md §2.8). */
 #include "engine/upkeep.h"
+#include "engine/trail.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -531,5 +532,5 @@ int engine_fsck(struct engine *e, struct caller *c, bool repair, struct engine_p
                      (json_int_t)f.repaired, "buckets", (json_int_t)e->bucket_count, "names",
                      (json_int_t)f.names, "versions", (json_int_t)f.versions, "segments",
                      (json_int_t)f.segments, "findings", f.findings);
-    return *ret ? 0 : -ENOMEM;
+    return trail_report(e, c, *ret ? 0 : -ENOMEM, repair ? "FsckRepair" : "Fsck", NULL, *ret);
 }

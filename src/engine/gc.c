@@ -2,6 +2,7 @@
  * Marking what is alive, removing segments that hold nothing alive, and the cycle of steps around both
  * (upkeep.h). */
 #include "engine/upkeep.h"
+#include "engine/trail.h"
 #include "engine/draft.h"
 #include "engine/object.h"
 
@@ -389,7 +390,7 @@ int engine_gc(struct engine *e, struct caller *c, struct engine_progress progres
                          : r;
     *ret = json_pack("{s:I, s:I, s:I}", "segments", (json_int_t)t.segments, "removed", (json_int_t)t.removed,
                      "freed_bytes", (json_int_t)t.freed_bytes);
-    return *ret ? 0 : -ENOMEM;
+    return trail_report(e, c, *ret ? 0 : -ENOMEM, "CollectGarbage", NULL, *ret);
 }
 
 /* Rewrites what is mostly dead until nothing more is gained. */
@@ -419,7 +420,7 @@ int engine_compact(struct engine *e, struct caller *c, struct engine_progress pr
                      (json_int_t)sum.removed, "freed_bytes", (json_int_t)sum.freed_bytes, "moved_bytes",
                      (json_int_t)sum.moved_bytes, "versions_rewritten", (json_int_t)sum.rewritten,
                      "kept_damaged", (json_int_t)sum.kept);
-    return *ret ? 0 : -ENOMEM;
+    return trail_report(e, c, *ret ? 0 : -ENOMEM, "Compact", NULL, *ret);
 }
 
 /* ---- for the worker and status ---- */

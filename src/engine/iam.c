@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Accounts, users and uids in memory: opening, finding, and who a uid is (auth.md §1). */
 #include "engine/iam.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -137,6 +138,21 @@ int iam_manages(const struct engine *e, struct caller *c, const struct account *
     return reason_fail_s3(&c->reason, EACCES, "AccessDenied",
                           "only the root of account '%s' manages its users, keys and uids: uid 0 or who ran init, unless told otherwise",
                           a->name);
+}
+
+int iam_note(struct engine *e, struct caller *c, int r, const char *event, const struct account *a, const char *user, json_t *params, json_t *previous)
+{
+    char arn[192];
+    bool root = user && strcmp(user, "root") == 0;
+    snprintf(arn, sizeof arn, "arn:aws:iam::%s:%s%s", a ? a->id : "", user && !root ? "user/" : "root", user && !root ? user : "");
+    return trail_also(e, c, r, &(struct trail_event){
+                                   .name = event,
+                                   .source = TRAIL_IAM,
+                                   .arn = arn,
+                                   .arn_type = user && !root ? "AWS::IAM::User" : "AWS::Organizations::Account",
+                                   .params = params,
+                                   .previous = previous,
+                               });
 }
 
 int iam_text_check(const char *what, const char *text, struct reason *reason)

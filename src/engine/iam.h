@@ -104,6 +104,8 @@ void iam_map_refresh(struct engine *e);
 /* Which buckets tell callers apart by key; those that do now and did not are to be forgotten by the kernel. M. Takes iam.lock. */
 void iam_by_key_refresh(struct engine *e, struct bytes *ret_names);
 void iam_forget_names(struct engine *e, struct bytes *names); /* tells the watcher; no locks held; frees */
+/* What the open transaction does to an account (user NULL), or to a user ("root" too), for the audit trail; r as trail_also(). M, txn. */
+int iam_note(struct engine *e, struct caller *c, int r, const char *event, const struct account *a, const char *user, json_t *params, json_t *previous);
 int iam_text_check(const char *what, const char *text, struct reason *reason); /* a display name: printable, bounded */
 
 /* ---- iam_rows.c: each row, encoded and decoded ---- */

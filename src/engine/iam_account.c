@@ -2,6 +2,7 @@
  * Accounts: made, listed, removed (auth.md §1). */
 #include "engine/iam.h"
 #include "engine/mfa.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -83,11 +84,11 @@ static int read_options(struct caller *c, const json_t *options, struct account 
     return 0;
 }
 
-static int account_write(struct engine *e, struct account *a)
+static int account_write(struct engine *e, struct caller *c, struct account *a)
 {
     int r = txn_begin(e);
     if (r == 0)
-        r = txn_end(e, iam_account_put(e, a));
+        r = txn_end(e, iam_note(e, c, iam_account_put(e, a), "CreateAccount", a, NULL, json_pack("{s:s}", "accountName", a->name), NULL));
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&e->iam->lock);
@@ -113,7 +114,7 @@ int engine_account_create(struct engine *e, struct caller *c, const char *name, 
         if (r == 0)
             r = check_unique(e, c, a);
         if (r == 0)
-            r = account_write(e, a);
+            r = account_write(e, c, a);
         if (r < 0) {
             free(a);
             return r;
@@ -214,7 +215,7 @@ int engine_account_delete(struct engine *e, struct caller *c, const char *name)
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, account_rows_del(e, a));
+            r = txn_end(e, iam_note(e, c, account_rows_del(e, a), "DeleteAccount", a, NULL, json_pack("{s:s}", "accountName", a->name), NULL));
         if (r < 0)
             return r;
         pthread_rwlock_wrlock(&e->iam->lock);

@@ -4,6 +4,7 @@
  * A secret is sealed under one key of the store (a row of the key-encryption keys, kind 3, made with the first access key, which every
  * rotation of the store's keys wraps anew), bound to the key's id and its owner. It is open only for as long as a request needs it. */
 #include "engine/iam.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 
@@ -166,8 +167,16 @@ static size_t key_at(const struct iam *iam, const char *id)
     return at;
 }
 
+/* Its id and whose it is; never its secret. */
+static int note_key(struct engine *e, struct caller *c, int r, const char *event, const struct access_key *k, const char *successor)
+{
+    const struct user *u = k->userid[0] ? iam_user_by_id(e, k->userid) : NULL;
+    return iam_note(e, c, r, event, iam_account_by_id(e, k->account), u ? u->name : "root",
+                    json_pack("{s:s, s:s, s:s*}", "accessKeyId", k->id, "userName", u ? u->name : "root", "successor", successor), NULL);
+}
+
 /* Writes the key, with the change to another one if there is any, and takes it into memory. */
-static int key_write(struct engine *e, struct access_key *k, const char *secret, const struct access_key *other)
+static int key_write(struct engine *e, struct caller *c, struct access_key *k, const char *secret, const struct access_key *other)
 {
     int r = txn_begin(e);
     if (r < 0)
@@ -179,6 +188,9 @@ static int key_write(struct engine *e, struct access_key *k, const char *secret,
         r = iam_key_put(e, k);
     if (r == 0 && other)
         r = iam_key_put(e, other);
+    r = note_key(e, c, r, "CreateAccessKey", k, NULL);
+    if (other)
+        r = note_key(e, c, r, other->disabled ? "DisableAccessKey" : "ExpireAccessKey", other, k->id);
     r = txn_end(e, r);
     iam_wrap_end(e, r == 0);
     if (r < 0)
@@ -210,7 +222,7 @@ static int key_make(struct engine *e, struct caller *c, const struct principal *
     memcpy(k->userid, owner->userid, sizeof k->userid);
     k->created_ms = clock_wall_ns() / 1000000;
     const char *used = secret ? secret : made;
-    int r = key_write(e, k, used, other);
+    int r = key_write(e, c, k, used, other);
     if (r == 0)
         *ret = secret ? json_pack("{s:s}", "AccessKeyId", k->id) : json_pack("{s:s, s:s}", "AccessKeyId", k->id, "SecretAccessKey", used);
     secret_wipe(random, sizeof random);
@@ -287,11 +299,11 @@ int engine_key_list(struct engine *e, struct caller *c, const char *account, con
 /* ---- changing ---- */
 
 /* Writes the key as it is to be, then makes it so. M. */
-static int key_change(struct engine *e, struct access_key *k, const struct access_key *fresh)
+static int key_change(struct engine *e, struct caller *c, struct access_key *k, const struct access_key *fresh)
 {
     int r = txn_begin(e);
     if (r == 0)
-        r = txn_end(e, iam_key_put(e, fresh));
+        r = txn_end(e, note_key(e, c, iam_key_put(e, fresh), fresh->disabled ? "DisableAccessKey" : "EnableAccessKey", fresh, NULL));
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&e->iam->lock);
@@ -311,7 +323,7 @@ int engine_key_enable(struct engine *e, struct caller *c, const char *id, bool o
         struct access_key fresh = *k;
         fresh.disabled = !on;
         fresh.disable_at_ms = 0;
-        r = key_change(e, k, &fresh);
+        r = key_change(e, c, k, &fresh);
         if (r < 0)
             return r;
     }
@@ -334,7 +346,7 @@ int engine_key_delete(struct engine *e, struct caller *c, const char *id)
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, iam_row_del(e, "key", k->id));
+            r = txn_end(e, note_key(e, c, iam_row_del(e, "key", k->id), "DeleteAccessKey", k, NULL));
         if (r < 0)
             return r;
         pthread_rwlock_wrlock(&e->iam->lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Users: made, listed, disabled, removed; their uids and identity policies (auth.md §1). */
 #include "engine/iam.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -136,6 +137,23 @@ static int uids_reserve(struct engine *e, size_t more)
     return grown ? 0 : -ENOMEM;
 }
 
+static json_t *principal_json(const struct principal *p)
+{
+    char arn[128];
+    if (!p)
+        return NULL;
+    principal_arn(p, arn);
+    return json_string(arn);
+}
+
+static int note_map(struct engine *e, struct caller *c, int r, uint32_t uid, const struct principal *to, const struct principal *from)
+{
+    const struct principal *of = to->account[0] || !from ? to : from;
+    return iam_note(e, c, r, "MapUid", iam_account_by_id(e, of->account[0] ? of->account : e->conf.account_id),
+                    of->kind == PRINCIPAL_USER ? of->name : NULL, json_pack("{s:I, s:o*}", "uid", (json_int_t)uid, "principal", principal_json(to)),
+                    principal_json(from));
+}
+
 int engine_user_map(struct engine *e, struct caller *c, const char *account, uint32_t uid, const char *who)
 {
     {
@@ -156,7 +174,7 @@ int engine_user_map(struct engine *e, struct caller *c, const char *account, uin
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, uid_row(e, uid, &p));
+            r = txn_end(e, note_map(e, c, uid_row(e, uid, &p), uid, &p, now));
         if (r < 0)
             return r;
         pthread_rwlock_wrlock(&e->iam->lock);
@@ -260,7 +278,10 @@ static int user_make(struct engine *e, struct caller *c, const struct account *a
     if (r == 0)
         r = txn_begin(e);
     if (r == 0)
-        r = txn_end(e, user_rows(e, u, uids, policy));
+        r = txn_end(e, iam_note(e, c, user_rows(e, u, uids, policy), "CreateUser", a, u->name,
+                                json_pack("{s:s, s:s, s:O*, s:o*}", "userName", u->name, "userId", u->userid, "uids", uids, "policyDocument",
+                                          trail_document(policy, policy ? strlen(policy) : 0)),
+                                NULL));
     if (r < 0)
         return r;
     pthread_rwlock_wrlock(&e->iam->lock);
@@ -327,7 +348,8 @@ int engine_user_enable(struct engine *e, struct caller *c, const char *account, 
         fresh.disabled = !on;
         r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, iam_user_put(e, &fresh));
+            r = txn_end(e, iam_note(e, c, iam_user_put(e, &fresh), on ? "EnableUser" : "DisableUser", iam_account_by_id(e, u->account), u->name, NULL,
+                                    json_pack("{s:b}", "disabled", u->disabled)));
         if (r < 0)
             return r;
         pthread_rwlock_wrlock(&e->iam->lock);
@@ -393,7 +415,8 @@ int engine_user_delete(struct engine *e, struct caller *c, const char *account, 
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, user_rows_del(e, u));
+            r = txn_end(e, iam_note(e, c, user_rows_del(e, u), "DeleteUser", iam_account_by_id(e, u->account), u->name,
+                                    json_pack("{s:s, s:s}", "userName", u->name, "userId", u->userid), NULL));
         if (r < 0)
             return r;
         pthread_rwlock_wrlock(&e->iam->lock);
@@ -440,6 +463,16 @@ static void policy_take(struct engine *e, struct user *u, struct policy *fresh, 
     pthread_rwlock_unlock(&e->iam->lock);
 }
 
+static int note_policy(struct engine *e, struct caller *c, int r, const char *event, const struct user *u, const char *name, const char *text)
+{
+    bool there;
+    size_t at = policy_at(u, name, &there), len = 0;
+    const char *before = there ? policy_text(u->policies[at], &len) : NULL;
+    return iam_note(e, c, r, event, iam_account_by_id(e, u->account), u->name,
+                    json_pack("{s:s, s:s, s:o*}", "userName", u->name, "policyName", name, "policyDocument", trail_document(text, text ? strlen(text) : 0)),
+                    trail_document(before, len));
+}
+
 static int policy_put(struct engine *e, struct caller *c, struct user *u, const char *name, const char *text)
 {
     bool there;
@@ -455,7 +488,7 @@ static int policy_put(struct engine *e, struct caller *c, struct user *u, const 
     if (r == 0)
         r = txn_begin(e);
     if (r == 0)
-        r = txn_end(e, iam_policy_put(e, u->userid, name, text, strlen(text)));
+        r = txn_end(e, note_policy(e, c, iam_policy_put(e, u->userid, name, text, strlen(text)), "PutUserPolicy", u, name, text));
     if (r < 0)
         policy_unref(fresh);
     else
@@ -532,7 +565,7 @@ int engine_user_policy_delete(struct engine *e, struct caller *c, const char *ac
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, iam_policy_del(e, u->userid, name));
+            r = txn_end(e, note_policy(e, c, iam_policy_del(e, u->userid, name), "DeleteUserPolicy", u, name, NULL));
         if (r < 0)
             return r;
         policy_take(e, u, NULL, name);

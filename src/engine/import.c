@@ -5,6 +5,7 @@
  * A lock holds for as long as it had left when it was exported, by this store's compliance clock. Collection
  * is held off meanwhile: the frames of a version stand in no row until its entry was read whole. */
 #include "engine/pax.h"
+#include "engine/trail.h"
 #include "engine/upkeep.h"
 #include "util/limits.h"
 
@@ -579,7 +580,7 @@ int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd
         *ret = json_pack("{s:s, s:I, s:I, s:I, s:I}", "bucket", bucket, "versions", (json_int_t)m->versions,
                          "directories", (json_int_t)m->dirs, "content_bytes", (json_int_t)m->bytes, "locked",
                          (json_int_t)m->locked);
-        r = *ret ? 0 : -ENOMEM;
+        r = trail_report(e, c, *ret ? 0 : -ENOMEM, "ImportBucket", bucket, *ret);
     }
     pax_reader_done(&m->in);
     free(m->pairs);

@@ -51,6 +51,20 @@ static void describe_lock(struct engine *e, const struct version *v, char *out, 
     snprintf(out + len, cap - (size_t)len, " by the store's compliance clock, which stands at %s", now);
 }
 
+static json_t *retention_json(const struct version *v)
+{
+    char until[40];
+    if (v->lock_mode == LOCK_NONE)
+        return json_pack("{s:s}", "mode", "NONE");
+    timeform_format_ms(v->lock_until_ms, until);
+    return json_pack("{s:s, s:s}", "mode", lock_mode_text(v->lock_mode), "retainUntilDate", until);
+}
+
+static json_t *hold_json(const struct version *v)
+{
+    return json_pack("{s:s}", "status", v->legal_hold == HOLD_ON ? "ON" : "OFF");
+}
+
 /* For the refusal's record. Whoever asks for something else than a removal names that afterwards. */
 static void remember(struct engine *e, struct caller *c, const struct version *v)
 {
@@ -88,6 +102,9 @@ static int bypass_judge(struct engine *e, struct caller *c, const struct version
     int r = engine_may(e, c, "s3:BypassGovernanceRetention", b, key);
     if (r < 0)
         return r;
+    r = trail_note(e, c, &(struct trail_event){.name = "BypassGovernanceRetention", .version = v, .previous = retention_json(v), .rule = "governance"});
+    if (r < 0)
+        return r;
     bypass_use(e, c->uid, v);
     log_notice("uid %u used a bypass of governance retention on %s", c->uid, engine_show(b, key));
     return 0;
@@ -118,6 +135,12 @@ void lock_apply_default(struct engine *e, const struct bucket *b, struct version
     v->lock_mode = b->default_mode;
     v->lock_until_ms = compliance_date_ms(e) + days * 86400 * 1000;
     v->lock_hold_s = compliance_hold_s(e, v->lock_until_ms);
+}
+
+int lock_note_settled(struct engine *e, const struct version *v)
+{
+    return trail_note(e, NULL, &(struct trail_event){.name = "RetentionSettled", .source = TRAIL_HOLDFS, .version = v,
+                                                     .params = retention_json(v), .flags = TRAIL_SERVICE});
 }
 
 static void retention_put(struct engine *e, struct version *v, const struct lock_wanted *wanted, bool extend)
@@ -159,28 +182,31 @@ int lock_retention_change(struct engine *e, struct caller *c, struct version *v,
     if (v->lock_mode != LOCK_NONE && !state.in_force && (r = compliance_save_beyond(e, v->lock_hold_s)) < 0)
         return r;
     bool extend = state.in_force && answer == LOCK_ALLOWED;
+    json_t *previous = retention_json(v);
     retention_put(e, v, wanted, extend);
     r = settle_drop(e, v->bucket, span_of(v->key, v->key_len), v->seq); /* S4 */
     if (r == 0)
         r = version_store(e, v);
+    r = trail_also(e, c, r, &(struct trail_event){.name = "PutObjectRetention", .version = v, .params = retention_json(v), .previous = previous});
     *ret_changed = r == 0;
     return r;
 }
 
-int lock_hold_change(struct engine *e, struct version *v, bool on, bool *ret_changed)
+int lock_hold_change(struct engine *e, struct caller *c, struct version *v, bool on, bool *ret_changed)
 {
     enum hold_state wanted = on ? HOLD_ON : HOLD_OFF;
     *ret_changed = v->legal_hold != wanted;
     if (!*ret_changed)
         return 0;
+    json_t *previous = hold_json(v);
     v->legal_hold = wanted;
+    int r = 0;
     /* S4: a hold settles. It leaves the default retention to come (§2.2), so that comes now. */
-    if (on && settle_waiting(e, v->seq)) {
-        int r = settle_now(e, v);
-        if (r < 0)
-            return r;
-    }
-    return version_store(e, v);
+    if (on && settle_waiting(e, v->seq))
+        r = settle_now(e, v);
+    if (r == 0)
+        r = version_store(e, v);
+    return trail_also(e, c, r, &(struct trail_event){.name = "PutObjectLegalHold", .version = v, .params = hold_json(v), .previous = previous});
 }
 
 /* Is the version that stands under one of the inode's names pinned? M. */

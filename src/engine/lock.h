@@ -41,7 +41,7 @@ int lock_hold_parse(const char *text, bool *ret, struct reason *reason);
 
 /* Changes the retention of one version as §2.3 allows it; the row is written when something changes. M, txn. */
 int lock_retention_change(struct engine *e, struct caller *c, struct version *v, const struct lock_wanted *wanted, bool *ret_changed);
-int lock_hold_change(struct engine *e, struct version *v, bool on, bool *ret_changed); /* M, txn */
+int lock_hold_change(struct engine *e, struct caller *c, struct version *v, bool on, bool *ret_changed); /* M, txn */
 
 /* ---- bypass.c: armed bypasses and half-set retentions; in memory, by uid. M ---- */
 

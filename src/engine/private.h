@@ -302,7 +302,7 @@ int version_decode(const struct version_row *row, struct version *ret); /* an ow
 int version_store(struct engine *e, const struct version *v); /* M, txn: writes the row as it stands */
 /* E3: removes exactly that version for good (lock, hold, orphan rules judged here), keeps the tree and inodes in step, wakes caches.
  * `why` says on whose behalf. -EPERM with the sentence. M, txn. */
-enum version_remove_why { REMOVE_USER, REMOVE_ORPHAN, REMOVE_REPLACED, REMOVE_DURABLE, REMOVE_MOVED, REMOVE_ROLLED_BACK };
+enum version_remove_why { REMOVE_USER, REMOVE_ORPHAN, REMOVE_REPLACED, REMOVE_DURABLE, REMOVE_UNLINKED, REMOVE_MOVED, REMOVE_ROLLED_BACK };
 int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why);
 /* The newest hidden row (VERSION_REPLACED) of the same version (by its id, or the null version) below v: what
  * shows again should v roll back. -ENOENT. M. */
@@ -348,6 +348,7 @@ struct lock_search {
 int lock_search_row(void *arg, const struct version_row *row);
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
+int lock_note_settled(struct engine *e, const struct version *v); /* it did: the audit trail is told. M, txn */
 
 /* Is the version's retention in force now, whatever its hold says? M. */
 bool lock_retention_in_force(struct engine *e, const struct version *v);

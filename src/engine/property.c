@@ -5,6 +5,7 @@
  * one transaction; a lock is synced before the answer (E6). */
 #include "engine/iam.h"
 #include "engine/property.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -92,12 +93,66 @@ static int presence(struct property_call *p, const struct change *change)
     return r < 0 && (change->flags & XATTR_REPLACE) ? -ENODATA : 0;
 }
 
+/* S3's name of the call where that is not the action's. */
+static const char *event_name(const struct property *property, bool remove)
+{
+    static const struct {
+        const char *name, *put, *del;
+    } names[] = {
+        {"bucket.object-lock", "PutObjectLockConfiguration", NULL},
+        {"bucket.settle", "PutObjectLockConfiguration", NULL},
+        {"bucket.orphan-keep", "PutObjectLockConfiguration", NULL},
+        {"bucket.tagging", NULL, "DeleteBucketTagging"},
+        {"bucket.encryption", "PutBucketEncryption", "DeleteBucketEncryption"},
+        {"bucket.public-access-block", "PutPublicAccessBlock", "DeletePublicAccessBlock"},
+    };
+    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
+        const char *name = remove ? names[n].del : names[n].put;
+        if (name && strcmp(property->name, names[n].name) == 0)
+            return name;
+    }
+    const char *action = remove ? property->remove_action : property->set_action;
+    const char *colon = action ? strchr(action, ':') : NULL;
+    return colon ? colon + 1 : property->name;
+}
+
+/* A bucket's sub-resource, with what it was before; an object's tags and headers are data events (logs.md §3.1). */
+static int note(struct property_call *p, const struct change *change, int r, json_t *previous)
+{
+    if (p->property->where & ON_BUCKET)
+        return trail_also(p->engine, p->caller, r, &(struct trail_event){
+                              .name = event_name(p->property, !change->text),
+                              .bucket = p->bucket,
+                              .params = json_pack("{s:s, s:o*}", "attribute", p->property->name, "value", trail_document(change->text, change->len)),
+                              .previous = previous,
+                          });
+    json_decref(previous);
+    bool own = p->property->flags & (PROPERTY_LOCK | PROPERTY_MEMORY); /* lock.c records what locks do */
+    if (own || !trail_wants_data(p->engine, false))
+        return r;
+    return trail_also(p->engine, p->caller, r, &(struct trail_event){.name = event_name(p->property, !change->text),
+                                                                     .version = p->has_version ? &p->version : NULL,
+                                                                     .bucket = p->bucket,
+                                                                     .key = property_key(p),
+                                                                     .flags = TRAIL_DATA});
+}
+
+static json_t *value_now(struct property_call *p)
+{
+    struct bytes value = {0};
+    json_t *now = p->property->get && p->property->get(p, &value) == 0 ? trail_document(value.data, value.len) : NULL;
+    bytes_done(&value);
+    return now;
+}
+
 static int apply(struct property_call *p, const struct change *change)
 {
     int r = presence(p, change);
     if (r < 0)
         return r;
-    return change->text ? p->property->set(p, change->text, change->len) : p->property->remove(p);
+    json_t *previous = p->property->where & ON_BUCKET && !(p->property->flags & PROPERTY_MEMORY) ? value_now(p) : NULL;
+    r = change->text ? p->property->set(p, change->text, change->len) : p->property->remove(p);
+    return p->property->flags & PROPERTY_MEMORY ? r : note(p, change, r, previous);
 }
 
 /* First look: may this be done here, and is there a file whose draft has to be sealed before? */

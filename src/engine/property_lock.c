@@ -5,6 +5,7 @@
  * judged in lock.c. */
 #include "engine/lock.h"
 #include "engine/property.h"
+#include "engine/trail.h"
 
 #include <stdio.h>
 
@@ -196,7 +197,7 @@ static int hold_one(struct property_call *p, struct version *v, void *arg)
     struct may m = {.values = p->values, .count = p->value_count, .record = &v->record, .seq = p->inode ? 0 : v->seq};
     int r = engine_may_with(p->engine, p->caller, "s3:PutObjectLegalHold", p->bucket, key, &m);
     if (r == 0)
-        r = lock_hold_change(p->engine, v, *on, &changed);
+        r = lock_hold_change(p->engine, p->caller, v, *on, &changed);
     p->changed_lock |= r == 0 && changed;
     return r;
 }
@@ -251,6 +252,17 @@ static int64_t seconds_of(const char *text)
     return seconds > BYPASS_DIR_MAX_S ? 0 : seconds;
 }
 
+static int armed_note(struct property_call *p, int64_t seconds)
+{
+    return trail_note_alone(p->engine, p->caller, &(struct trail_event){
+                                                      .name = "ArmBypassGovernanceRetention",
+                                                      .source = TRAIL_HOLDFS,
+                                                      .bucket = p->bucket,
+                                                      .key = property_key(p),
+                                                      .params = json_pack("{s:I}", "seconds", (json_int_t)seconds),
+                                                  });
+}
+
 int set_bypass(struct property_call *p, const char *text, size_t len)
 {
     (void)len;
@@ -260,13 +272,17 @@ int set_bypass(struct property_call *p, const char *text, size_t len)
         int64_t seconds = seconds_of(text);
         if (!seconds)
             return reason_fail(reason, EINVAL, "on a directory the bypass is `true SECONDS`, 1 to %d", BYPASS_DIR_MAX_S);
-        r = bypass_arm_dir(p->engine, p->caller->uid, p->bucket->number, property_key(p), seconds);
+        r = armed_note(p, seconds);
+        if (r == 0)
+            r = bypass_arm_dir(p->engine, p->caller->uid, p->bucket->number, property_key(p), seconds);
     } else if (strcmp(text, "true") != 0) {
         return reason_fail(reason, EINVAL, "the bypass of a file or version is armed with the value true");
     } else if (!p->has_version) {
         return reason_fail(reason, ENODATA, "nothing was written here yet, so there is no version to bypass a lock of");
     } else {
-        r = property_each_version(p, arm_one, NULL);
+        r = armed_note(p, BYPASS_VERSION_S);
+        if (r == 0)
+            r = property_each_version(p, arm_one, NULL);
     }
     if (r == 0)
         log_notice("uid %u armed a bypass of governance retention on %s", p->caller->uid, engine_show(p->bucket, property_key(p)));

@@ -185,6 +185,8 @@ int draft_publish(struct engine *e, struct caller *c, struct inode *i)
         record_done(&record);
     }
     c->reason = maker.reason;
+    if (r < 0)
+        c->refused = maker.refused;
     if (r == 0 && e->sync_close)
         r = durable_advance(e);
     return r;

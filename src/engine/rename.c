@@ -299,7 +299,7 @@ static int rename_hide_history(struct engine *e, struct caller *c, struct bucket
         return r == -ENOENT ? 0 : r;
     if (!(v.flags & VERSION_MARKER)) {
         if (b->versioning == VERSIONING_UNVERSIONED)
-            r = version_remove(e, c, &v, REMOVE_DURABLE);
+            r = version_remove(e, c, &v, REMOVE_UNLINKED);
         else
             r = version_put_marker(e, c, b, key, ino);
     }

@@ -5,6 +5,7 @@
  * through again and changed in transactions of a bounded size. Nothing is destroyed where versions are kept:
  * what did not exist then gets a marker. The result names the instant to which one restores to undo it. */
 #include "engine/walk.h"
+#include "engine/trail.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -604,7 +605,10 @@ int engine_restore(struct engine *e, struct caller *c, const struct engine_place
         *ret = result_json(&r);
         q = *ret ? 0 : -ENOMEM;
     }
+    if (q == 0 && !params->dry_run)
+        q = trail_report(e, c, q, "Restore", NULL, *ret);
     c->reason = command.reason;
+    c->refused = command.refused;
     json_decref(r.by);
     json_decref(r.blocked);
     return q;

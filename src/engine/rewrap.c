@@ -6,6 +6,7 @@
  * Whatever in memory still has their wraps opens with the earlier keys, which are kept in locked memory until the store is
  * closed. The value "rewrap.BUCKET" says that a walk was begun: stopped or killed, the next call takes it up. */
 #include "engine/draft.h"
+#include "engine/trail.h"
 #include "engine/upkeep.h"
 
 #include <stdio.h>
@@ -45,7 +46,7 @@ static int pending_set(struct engine *e, const struct bucket *b, bool on)
 }
 
 /* M */
-static int rotate(struct engine *e, struct bucket *b, bool rewrap)
+static int rotate(struct engine *e, struct caller *c, struct bucket *b, bool rewrap)
 {
     struct kek_row row;
     int r = keyring_bucket_next(e, b, &row);
@@ -60,7 +61,10 @@ static int rotate(struct engine *e, struct bucket *b, bool rewrap)
             r = bucket_save(e, &next);
         if (r == 0 && rewrap)
             r = pending_set(e, b, true);
-        r = txn_end(e, r);
+        r = txn_end(e, trail_also(e, c, r, &(struct trail_event){.name = "RotateBucketKey",
+                                                                 .source = TRAIL_HOLDFS,
+                                                                 .bucket = b,
+                                                                 .params = json_pack("{s:i, s:b}", "keyVersion", (int)row.version, "rewrap", rewrap)}));
     }
     if (r < 0)
         keyring_bucket_forgo(e, b, &row);
@@ -164,7 +168,11 @@ static int destroy_earlier(struct rewrap *w)
         r = epoch_note_destroyed(w->e);
     if (r == 0)
         r = pending_set(w->e, b, false);
-    return txn_end(w->e, r);
+    return txn_end(w->e, trail_also(w->e, NULL, r, &(struct trail_event){.name = "BucketKeyDestroyed",
+                                                                         .source = TRAIL_HOLDFS,
+                                                                         .bucket = b,
+                                                                         .params = json_pack("{s:i}", "versions", (int)w->destroyed),
+                                                                         .flags = TRAIL_SERVICE}));
 }
 
 static int rewrap_all(struct rewrap *w, struct engine_progress progress, struct reason *reason)
@@ -206,7 +214,7 @@ static int rotate_named(struct engine *e, struct caller *c, const char *name, bo
     if (!b)
         return reason_fail_s3(&c->reason, ENOENT, "NoSuchBucket", "there is no bucket '%s'", name);
     uint64_t objects = 0, markers = 0;
-    int r = rewrap && pending(e, b) ? 0 : rotate(e, b, rewrap); /* one that was stopped is taken up */
+    int r = rewrap && pending(e, b) ? 0 : rotate(e, c, b, rewrap); /* one that was stopped is taken up */
     if (r == 0)
         r = e->meta_ops->version_count(e->m, b->number, &objects, &markers);
     w->bucket = b->number;

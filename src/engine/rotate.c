@@ -5,6 +5,7 @@
  * until it names that generation the folder is litter, from then on its files are the database, wherever a crash left them;
  * rotate_pending() tidies at the next open. */
 #include "engine/upkeep.h"
+#include "engine/trail.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -123,7 +124,7 @@ int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret)
     if (r < 0)
         return r;
     *ret = json_pack("{s:I}", "page_generation", (json_int_t)next);
-    return *ret ? 0 : -ENOMEM;
+    return trail_report(e, c, *ret ? 0 : -ENOMEM, "RotatePageKey", NULL, *ret);
 }
 
 /* ---- M ---- */

@@ -5,6 +5,7 @@
  * Frames that several versions share are opened once. A version removed while it is looked at is no finding.
  */
 #include "engine/upkeep.h"
+#include "engine/trail.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -203,6 +204,8 @@ int engine_scrub(struct engine *e, struct caller *c, struct engine_progress prog
     }
     if (r == 0)
         scrub_remember(e, *ret);
+    if (r == 0)
+        r = trail_report(e, c, r, "Scrub", NULL, *ret);
     json_decref(s->findings);
     spans_done(&s->seen);
     free(s);

@@ -252,7 +252,10 @@ int settle_now(struct engine *e, struct version *v)
     if (r < 0 || !b || !current || v->lock_mode != LOCK_NONE)
         return r;
     lock_apply_default(e, b, v); /* S3: only what is still current */
-    return v->lock_mode == LOCK_NONE ? 0 : version_store(e, v);
+    if (v->lock_mode == LOCK_NONE)
+        return 0;
+    r = version_store(e, v);
+    return r < 0 ? r : lock_note_settled(e, v);
 }
 
 /* ---- orphans (S2d) ---- */

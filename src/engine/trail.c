@@ -379,6 +379,35 @@ int trail_note(struct engine *e, struct caller *c, const struct trail_event *eve
     return r;
 }
 
+int trail_also(struct engine *e, struct caller *c, int r, const struct trail_event *event)
+{
+    if (r >= 0)
+        return trail_note(e, c, event);
+    trail_event_done(event);
+    return r;
+}
+
+static json_t *result_json(const json_t *result)
+{
+    char *text = result ? json_dumps(result, JSON_COMPACT) : NULL;
+    json_t *out = !text ? NULL : strlen(text) <= DOCUMENT_BYTES ? json_deep_copy(result) : trail_document(text, strlen(text));
+    free(text);
+    return out;
+}
+
+int trail_report(struct engine *e, struct caller *c, int r, const char *name, const char *bucket, const json_t *result)
+{
+    if (r < 0)
+        return r;
+    LOCK_SCOPE(&e->meta);
+    int q = trail_note_alone(e, c, &(struct trail_event){.name = name,
+                                                         .source = TRAIL_HOLDFS,
+                                                         .bucket = bucket ? bucket_by_name(e, bucket, strlen(bucket)) : NULL,
+                                                         .params = bucket ? json_pack("{s:s}", "bucketName", bucket) : NULL,
+                                                         .response = result_json(result)});
+    return q < 0 ? q : r;
+}
+
 int trail_note_alone(struct engine *e, struct caller *c, const struct trail_event *event)
 {
     if (!e->trail || e->read_only) {

@@ -42,11 +42,16 @@ struct trail_event {
 
 /* Records what the open transaction does. c NULL: the store itself. M, txn. -ENOSPC, -EIO...: the act must fail too. */
 int trail_note(struct engine *e, struct caller *c, const struct trail_event *event);
+/* For the end of a transaction: r where something failed already, else the note. */
+int trail_also(struct engine *e, struct caller *c, int r, const struct trail_event *event);
 /* The same in a transaction of its own. M. */
 int trail_note_alone(struct engine *e, struct caller *c, const struct trail_event *event);
 /* Equal ones (name, principal, resource, code) within a minute become one record with `count`. The first is committed before this
  * returns; with `lazy` at the latest a second later. M, no transaction. */
 int trail_fold(struct engine *e, struct caller *c, const struct trail_event *event, bool lazy);
+/* What a command did that has no API's name: one record with its result, in a transaction of its own. bucket: a name, or NULL; r: passed
+ * through where it is an error. M is taken here. */
+int trail_report(struct engine *e, struct caller *c, int r, const char *name, const char *bucket, const json_t *result);
 /* A frame, page or chain that failed its check; any thread, any lock. */
 void trail_integrity(struct engine *e, const char *what, const char *bucket, struct span key, const char *version_id);
 /* A document for params or previous: whole up to 20 KiB, else its SHA-256 and size. NULL where text is NULL. */
@@ -70,6 +75,7 @@ struct trail {
     uint64_t packed;                       /* records up to here are in sealed pieces */
     uint64_t head_seq;                     /* of the last head */
     int64_t head_mono_ns, point_mono_ns;   /* when the last head and the last commit_seq record were made */
+    int64_t wall_ahead_ns;                 /* of the monotonic clock, when last looked at; 0: not yet */
     uint64_t point_commit;                 /* the commit_seq in it, and of the commit that wrote it */
     int64_t keep_days;                     /* 0: forever */
     int data_events;                       /* 0 none, 1 write, 2 all */

@@ -12,6 +12,7 @@ enum {
     KEK_KIND_TRAIL = 4,
     HEAD_EVERY_S = 60,        /* logs.md §3.4 */
     HEAD_EVERY_RECORDS = 10000,
+    JUMP_S = 5,               /* of the date against the monotonic clock within a second: no slewing does that */
     POINT_EVERY_S = 60,       /* encryption.md §2.2: commit_seq at least once a minute */
 };
 static const int64_t ns_per_s = 1000000000;
@@ -177,6 +178,20 @@ static int point_note(struct engine *e)
     return r;
 }
 
+/* The machine's date was set: it opens no lock, but somebody may have thought so. */
+static int jump_note(struct engine *e)
+{
+    struct trail *t = e->trail;
+    int64_t ahead = clock_wall_ns() - clock_mono_ns(), jump = t->wall_ahead_ns ? ahead - t->wall_ahead_ns : 0;
+    t->wall_ahead_ns = ahead;
+    if (jump > -JUMP_S * ns_per_s && jump < JUMP_S * ns_per_s)
+        return 0;
+    return trail_note_alone(e, NULL, &(struct trail_event){.name = "ClockJumpSeen",
+                                                           .source = TRAIL_HOLDFS,
+                                                           .params = json_pack("{s:I}", "seconds", (json_int_t)(jump / ns_per_s)),
+                                                           .flags = TRAIL_SERVICE});
+}
+
 void trail_run(struct engine *e, bool stop)
 {
     struct trail *t = e->trail;
@@ -186,6 +201,8 @@ void trail_run(struct engine *e, bool stop)
     int64_t now = clock_mono_ns();
     trail_late_run(e);
     int r = trail_folds_close(e, stop);
+    if (r == 0)
+        r = jump_note(e);
     if (r == 0)
         r = trail_folds_save(e);
     bool changed = e->clock && e->meta_ops->commit_seq(e->m) > t->point_commit;

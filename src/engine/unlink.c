@@ -266,7 +266,7 @@ static int unlink_version(struct engine *e, struct caller *c, struct bucket *b, 
 {
     struct span key = span_of(v->key, v->key_len);
     if (b->versioning == VERSIONING_UNVERSIONED) {
-        int r = version_remove(e, c, v, REMOVE_DURABLE);
+        int r = version_remove(e, c, v, REMOVE_UNLINKED);
         return r < 0 ? r : version_purge_replaced(e, c, b, key);
     }
     bool unsettled = settle_waiting(e, v->seq) && !lock_in_force(e, v);
@@ -277,7 +277,7 @@ static int unlink_version(struct engine *e, struct caller *c, struct bucket *b, 
     if (unsettled && !others) {
         bool null = b->versioning == VERSIONING_SUSPENDED && (v->flags & VERSION_NULL);
         if (null || !bucket_orphan_keep_s(b) || unlink_loses_nothing(e, i, v)) {
-            r = version_remove(e, c, v, REMOVE_DURABLE);
+            r = version_remove(e, c, v, REMOVE_UNLINKED);
             return r < 0 ? r : version_purge_replaced(e, c, b, key);
         }
     }

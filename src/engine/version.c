@@ -3,6 +3,7 @@
  *
  * Everything here runs under engine.meta; what writes runs inside the caller's transaction. */
 #include "engine/mfa.h"
+#include "engine/trail.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -325,6 +326,8 @@ int version_put_marker(struct engine *e, struct caller *c, struct bucket *b, str
     r = version_publish_time(e, b->number, key, clock_wall_ns(), &v.publish_ns);
     if (r == 0)
         r = version_store(e, &v);
+    if (r == 0 && trail_wants_data(e, false))
+        r = trail_note(e, c, &(struct trail_event){.name = "DeleteObject", .version = &v, .flags = TRAIL_DATA});
     return r < 0 || b->versioning == VERSIONING_ENABLED ? r : version_purge_replaced(e, c, b, key);
 }
 
@@ -435,6 +438,17 @@ static int version_place(struct engine *e, const struct caller *c, struct bucket
     return r == -EISDIR && strcmp(c->front, "s3") == 0 ? 0 : r; /* the directory wins (mount.md §2) */
 }
 
+static int note_published(struct engine *e, struct caller *c, const struct version *v, bool settled)
+{
+    int r = 0;
+    if (trail_wants_data(e, false))
+        r = trail_note(e, c, &(struct trail_event){.name = "PutObject",
+                                                   .version = v,
+                                                   .params = json_pack("{s:I}", "sizeBytes", (json_int_t)v->record.size_bytes),
+                                                   .flags = TRAIL_DATA});
+    return r < 0 || !settled || v->lock_mode == LOCK_NONE ? r : lock_note_settled(e, v);
+}
+
 int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
                     struct record *record, bool explicit_settled, uint64_t *ret_seq)
 {
@@ -466,6 +480,8 @@ int version_publish_locked(struct engine *e, struct caller *c, struct bucket *b,
     r = version_store(e, &v);
     if (r == 0 && !explicit_settled)
         r = settle_add(e, b, key, v.seq);
+    if (r == 0)
+        r = note_published(e, c, &v, explicit_settled);
     if (r < 0)
         return r;
     struct inode *i = ino ? inode_cached(e, ino) : NULL;
@@ -564,6 +580,32 @@ int version_show_next(struct engine *e, struct bucket *b, struct span key)
     return show_next(e, b, key, false);
 }
 
+/* What a rename or a newer content replaced is no destruction of its own; what unlink takes where there are no versions to keep is a
+ * data event, as in S3. */
+static int note_removed(struct engine *e, struct caller *c, const struct version *v, enum version_remove_why why)
+{
+    static const struct {
+        const char *name, *source;
+        unsigned flags;
+    } events[] = {
+        [REMOVE_USER] = {"DeleteObjectVersion", TRAIL_S3, 0},
+        [REMOVE_DURABLE] = {"DeleteObjectVersion", TRAIL_S3, 0},
+        [REMOVE_UNLINKED] = {"DeleteObject", TRAIL_S3, TRAIL_DATA},
+        [REMOVE_ORPHAN] = {"OrphanReaped", TRAIL_HOLDFS, TRAIL_SERVICE},
+        [REMOVE_ROLLED_BACK] = {"RecoveryRolledBack", TRAIL_HOLDFS, TRAIL_SERVICE},
+    };
+    bool marker = v->flags & VERSION_MARKER;
+    if (!events[why].name || (why == REMOVE_ORPHAN && marker))
+        return 0;
+    return trail_note(e, events[why].flags & TRAIL_SERVICE ? NULL : c,
+                      &(struct trail_event){.name = events[why].name,
+                                            .source = events[why].source,
+                                            .version = v,
+                                            .params = marker ? json_pack("{s:b}", "deleteMarker", 1)
+                                                             : json_pack("{s:I}", "sizeBytes", (json_int_t)v->record.size_bytes),
+                                            .flags = events[why].flags});
+}
+
 int version_remove(struct engine *e, struct caller *c, struct version *v, enum version_remove_why why)
 {
     struct span key = span_of(v->key, v->key_len);
@@ -593,6 +635,8 @@ int version_remove(struct engine *e, struct caller *c, struct version *v, enum v
         r = e->meta_ops->version_del(e->m, v->bucket, key, v->seq);
     if (r == 0 && current)
         r = show_next(e, b, key, why == REMOVE_ROLLED_BACK);
+    if (r == 0)
+        r = note_removed(e, c, v, why);
     if (r == 0 && may_show)
         version_wake(e, v->bucket, key, v->ino);
     if (r == 0 && why == REMOVE_USER)
