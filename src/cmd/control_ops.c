@@ -54,6 +54,11 @@ static const struct operation operation_table[] = {
     {"retention.set", 0, operation_retention_set},
     {"retention.bypass", OPERATION_MOUNTED, operation_retention_bypass},
     {"legal-hold", 0, operation_legal_hold},
+    {"audit.read", OPERATION_READS, operation_audit_read},
+    {"audit.heads", OPERATION_READS, operation_audit_heads},
+    {"audit.export", 0, operation_audit_export},
+    {"audit.set", 0, operation_audit_set},
+    {"audit.rotate-key", 0, operation_audit_rotate_key},
     {"fsck", 0, operation_fsck},
     {"checkpoint", 0, operation_checkpoint},
     {"scrub", 0, operation_scrub},
@@ -115,6 +120,8 @@ int operation_run(const struct operation *op, struct operation_call *call)
     pthread_mutex_unlock(&runs_lock);
 
     int r = op->run(call);
+    if (r < 0)
+        engine_audit_refused(call->engine, call->caller, op->name, r);
 
     pthread_mutex_lock(&runs_lock);
     struct run **at = &runs;

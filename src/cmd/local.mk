@@ -20,6 +20,9 @@ else
 libcmd_a_SOURCES += src/cmd/qr_none.c
 endif
 
+libcmd_a_SOURCES += src/cmd/audit.c src/cmd/audit.h src/cmd/audit_export.c src/cmd/audit_read.c src/cmd/audit_tail.c src/cmd/audit_verify.c \
+	src/cmd/operations_audit.c
+
 bin_PROGRAMS += holdfs
 holdfs_SOURCES = src/cmd/main.c
 holdfs_LDADD = libcmd.a libholdfs.a $(FUSE_LIBS) $(HOLDFS_LIBS)

@@ -4,6 +4,7 @@
  * Everything runs under engine.meta. The worker ticks each second and saves each minute (compliance_run); judging ticks
  * as well. lock.c saves before the first removal that an expiry allows, so that C never falls behind what it has freed. */
 #include "engine/compliance.h"
+#include "engine/trail.h"
 #include "engine/private.h"
 #include "engine/trail.h"
 
@@ -144,6 +145,8 @@ static void tick_and_save(struct engine *e)
     int r = txn_begin(e);
     if (r == 0)
         r = txn_end(e, compliance_save(e));
+    if (r == 0)
+        trail_idle(e);
     if (r < 0)
         log_warning("the compliance clock could not be saved: %s", strerror(-r));
 }

@@ -441,6 +441,8 @@ static int close_mark_clean(struct engine *e)
             r = value_put_u64(e, "durable", e->next_seq - 1);
         if (r == 0)
             r = value_put_u64(e, "clean", 1);
+        if (r == 0 && e->clock)
+            r = trail_stop(e);
         r = txn_end(e, r);
     }
     return r == 0 ? e->meta_ops->sync(e->m) : r;

@@ -509,6 +509,16 @@ int engine_list(struct engine *e, struct caller *c, const struct engine_listing 
 
 /* A MAC under a key of the store that no other purpose has: what was handed out is known again. */
 void engine_mac(struct engine *e, const char *purpose, const void *data, size_t len, uint8_t out[16]);
+/* ---- the audit trail (logs.md §3), for commands ---- */
+
+/* Records behind `after`, at most `max` and a page: {"chain","last":seq,"records":[{"seq","hash","text"}],"more":bool,"checkpoint":{"sig","text"}}.
+ * Refusals that are still being counted enter the chain first. audit:Read. */
+int engine_audit_read(struct engine *e, struct caller *c, uint64_t after, uint64_t max, json_t **ret);
+int engine_audit_export(struct engine *e, struct caller *c, const json_t *options); /* audit:Export: says that it is about to be done */
+/* {"chain","key","public":hex,"heads":[{"seq","sig","text"}],"more","anchors":[...]}. audit:Read. */
+int engine_audit_heads(struct engine *e, struct caller *c, uint64_t after, json_t **ret);
+int engine_audit_set(struct engine *e, struct caller *c, const char *name, const char *value); /* audit:Configure */
+int engine_audit_rotate_key(struct engine *e, struct caller *c, json_t **ret);                 /* {"key","public_key":PEM} */
 
 /* ---- buckets and upkeep, for commands; results are JSON objects the caller owns (json_decref) ---- */
 

@@ -25,10 +25,11 @@ static int last_row(void *arg, const struct trail_row *row)
 static int last_piece(void *arg, const struct trail_row *row)
 {
     struct trail *t = arg;
-    if (row->last == row->seq)
-        return 0;
-    t->packed = row->last;
-    return 1;
+    t->packed = row->last != row->seq ? row->last : row->seq - 1;
+    if (row->last != row->seq)
+        return 1;
+    t->loose_bytes += row->body.len;
+    return 0;
 }
 
 static int last_head(void *arg, const struct trail_row *row)
@@ -357,8 +358,10 @@ int trail_append(struct engine *e, const void *text, size_t len)
     }
     r = e->meta_ops->trail_put(e->m, TRAIL_RECORDS,
                                &(struct trail_row){.seq = place.seq, .last = place.seq, .body = span_of(t->row.data, t->row.len)});
-    if (r == 0)
+    if (r == 0) {
         t->pending = place;
+        t->loose_bytes += len; /* a rolled back one counts too: it is a guess at when a piece is due */
+    }
     return r;
 }
 

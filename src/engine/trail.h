@@ -72,6 +72,7 @@ struct trail {
     struct secret *seed;                   /* the signing key */
     uint8_t public[AUDIT_PUBLIC_BYTES];
     char key_id[AUDIT_KEY_ID_CHARS + 1];
+    uint64_t loose_bytes;                  /* of records that are not */
     uint64_t packed;                       /* records up to here are in sealed pieces */
     uint64_t head_seq;                     /* of the last head */
     int64_t head_mono_ns, point_mono_ns;   /* when the last head and the last commit_seq record were made */
@@ -95,6 +96,8 @@ int trail_open(struct engine *e, struct reason *reason); /* M; makes the chain i
 void trail_close(struct engine *e);
 void trail_txn_end(struct engine *e, bool committed); /* M: txn.c, at the end of each transaction */
 void trail_run(struct engine *e, bool stop);          /* the worker, each second, and once at the end. Takes M */
+void trail_idle(struct engine *e);                     /* M: a commit that is no news by itself */
+int trail_stop(struct engine *e);                     /* M, txn, the last one: says so, and signs the end */
 
 /* trail.c, for the other files of the trail */
 int trail_compose(struct engine *e, struct caller *c, const struct trail_event *event, struct bytes *out); /* M */
@@ -110,7 +113,17 @@ int trail_folds_save(struct engine *e); /* M: counts since the last second */
 void trail_folds_free(struct engine *e);
 void trail_late_run(struct engine *e); /* M, no transaction */
 
+/* trail_pack.c */
+/* Each record of a row, in order; fn returns 0 to go on, anything else ends it and is returned. */
+typedef int trail_record_fn(void *arg, uint64_t seq, const uint8_t *hash, const uint8_t *text, size_t len);
+int trail_row_each(const struct trail_row *row, trail_record_fn *fn, void *arg);
+int trail_pack(struct engine *e);   /* one piece: 1, or 0 when none is due. Takes M */
+int trail_expire(struct engine *e); /* the same for what is older than audit-keep */
+
 /* trail_head.c */
+/* Signature and text of a head at that place. M */
+int trail_head_sign(struct engine *e, const struct audit_place *place, struct bytes *out);
+int trail_key_rotate(struct engine *e, struct caller *c); /* M, no transaction */
 int trail_key_load(struct engine *e); /* M: 0, or -ENOENT where there is none yet */
 int trail_key_make(struct engine *e); /* M, txn */
 int trail_head_make(struct engine *e); /* M: a signed head of what is committed */

@@ -346,7 +346,12 @@ void engine_audit_refused(struct engine *e, struct caller *c, const char *operat
     LOCK_SCOPE(&e->meta);
     if (!e->trail)
         return;
-    name_of(f->action ? f->action : operation, &event);
+    if (f->action) {
+        name_of(f->action, &event);
+    } else {
+        event.name = operation;
+        event.source = TRAIL_HOLDFS;
+    }
     if (f->action) {
         event.rule = f->rule;
         event.bucket = bucket_by_name(e, f->bucket, strlen(f->bucket));

@@ -59,27 +59,93 @@ int trail_key_load(struct engine *e)
     return r;
 }
 
-int trail_key_make(struct engine *e)
+static int key_row_put(struct engine *e, const struct secret *seed, uint32_t version)
 {
-    struct trail *t = e->trail;
-    struct secret *seed = secret_new(AUDIT_SEED_BYTES);
-    if (!seed)
-        return -ENOMEM;
-    random_bytes(secret_bytes(seed), AUDIT_SEED_BYTES);
-    struct kek_row row = {.version = 1, .kind = KEK_KIND_TRAIL, .epoch = store_keys_epoch(e->keys)};
+    struct kek_row row = {.version = version, .kind = KEK_KIND_TRAIL, .epoch = store_keys_epoch(e->keys)};
     uuid_random(row.id);
     struct kek_name name = {.kind = row.kind, .version = row.version, .epoch = row.epoch};
     memcpy(name.kek_id, row.id, 16);
     int r = kek_wrap(e->keys, &name, secret_peek(seed), row.wrapped);
+    return r < 0 ? r : e->meta_ops->kek_put(e->m, &row);
+}
+
+static struct secret *seed_new(void)
+{
+    struct secret *seed = secret_new(AUDIT_SEED_BYTES);
+    if (seed)
+        random_bytes(secret_bytes(seed), AUDIT_SEED_BYTES);
+    return seed;
+}
+
+static int seed_use(struct trail *t, struct secret *seed)
+{
+    secret_free(t->seed);
+    t->seed = seed;
+    return key_use(t);
+}
+
+int trail_key_make(struct engine *e)
+{
+    struct secret *seed = seed_new();
+    int r = seed ? key_row_put(e, seed, 1) : -ENOMEM;
     if (r == 0)
-        r = e->meta_ops->kek_put(e->m, &row);
+        return seed_use(e->trail, seed);
+    secret_free(seed);
+    return r;
+}
+
+/* The row of the old private key goes: what it signed is checked with the public key that its successor's record names. */
+static int key_old_row(void *arg, const struct kek_row *row)
+{
+    struct kek_row *old = arg;
+    if (row->kind != KEK_KIND_TRAIL)
+        return 0;
+    *old = *row;
+    return 1;
+}
+
+static int key_replace(struct engine *e, struct secret *seed)
+{
+    struct kek_row old = {0};
+    int r = e->meta_ops->kek_scan(e->m, key_old_row, &old);
+    if (r == 0)
+        r = txn_begin(e);
+    if (r < 0)
+        return r;
+    r = key_row_put(e, seed, old.version + 1);
+    if (r == 0)
+        r = e->meta_ops->kek_del(e->m, old.id, old.version);
+    return txn_end(e, r);
+}
+
+/* A record that names both keys, under a head of the old one; then the new one signs. */
+int trail_key_rotate(struct engine *e, struct caller *c)
+{
+    struct trail *t = e->trail;
+    struct secret *seed = seed_new();
+    uint8_t public[AUDIT_PUBLIC_BYTES];
+    char id[AUDIT_KEY_ID_CHARS + 1], hex[2 * AUDIT_PUBLIC_BYTES + 1], old[2 * AUDIT_PUBLIC_BYTES + 1];
+    int r = seed ? audit_public(secret_peek(seed), public) : -ENOMEM;
+    if (r == 0)
+        r = audit_key_id(public, id);
+    if (r == 0) {
+        hex_format(public, sizeof public, hex);
+        hex_format(t->public, sizeof t->public, old);
+        r = trail_note_alone(e, c, &(struct trail_event){.name = "RotateAuditKey",
+                                                         .source = TRAIL_HOLDFS,
+                                                         .params = json_pack("{s:s, s:s}", "publicKeyId", id, "publicKey", hex),
+                                                         .previous = json_pack("{s:s, s:s}", "publicKeyId", t->key_id, "publicKey", old)});
+    }
+    if (r == 0)
+        r = trail_head_make(e);
+    if (r == 0)
+        r = key_replace(e, seed);
     if (r < 0) {
         secret_free(seed);
         return r;
     }
-    secret_free(t->seed);
-    t->seed = seed;
-    return key_use(t);
+    r = seed_use(t, seed);
+    return r < 0 ? r : trail_public_file(e);
 }
 
 /* ---- STORE/audit.pub ---- */
@@ -123,10 +189,10 @@ int trail_public_file(struct engine *e)
 
 /* ---- heads ---- */
 
-static int head_text(struct engine *e, struct bytes *out)
+static int head_text(struct engine *e, const struct audit_place *place, struct bytes *out)
 {
     struct trail *t = e->trail;
-    struct audit_head head = {.place = t->committed};
+    struct audit_head head = {.place = *place};
     memcpy(head.chain, t->chain, sizeof head.chain);
     memcpy(head.key, t->key_id, sizeof head.key);
     if (e->clock)
@@ -135,47 +201,82 @@ static int head_text(struct engine *e, struct bytes *out)
     return audit_head_write(&head, out);
 }
 
-int trail_head_make(struct engine *e)
+int trail_head_sign(struct engine *e, const struct audit_place *place, struct bytes *out)
 {
-    struct trail *t = e->trail;
-    struct bytes text = {0}, message = {0}, body = {0};
+    struct bytes text = {0}, message = {0};
     uint8_t signature[AUDIT_SIGNATURE_BYTES];
-    int r = head_text(e, &text);
+    int r = head_text(e, place, &text);
     if (r == 0)
         audit_head_message(text.data, text.len, &message);
     if (r == 0)
-        r = message.failed ? -ENOMEM : audit_sign(secret_peek(t->seed), message.data, message.len, signature);
-    bytes_put(&body, signature, sizeof signature);
-    bytes_put(&body, text.data, text.len);
-    if (r == 0)
-        r = body.failed ? -ENOMEM : txn_begin(e);
-    if (r == 0)
-        r = txn_end(e, e->meta_ops->trail_put(e->m, TRAIL_HEADS,
-                                              &(struct trail_row){.seq = t->committed.seq, .last = t->committed.seq, .body = span_of(body.data, body.len)}));
+        r = message.failed ? -ENOMEM : audit_sign(secret_peek(e->trail->seed), message.data, message.len, signature);
     if (r == 0) {
-        t->head_seq = t->committed.seq;
-        t->head_mono_ns = clock_mono_ns();
+        bytes_put(out, signature, sizeof signature);
+        bytes_put(out, text.data, text.len);
+        r = out->failed ? -ENOMEM : 0;
     }
     bytes_done(&text);
     bytes_done(&message);
-    bytes_done(&body);
     return r;
 }
 
 /* commit_seq and C, so that an older state of the store is known for one (encryption.md §2.2, retention.md §3). */
+static json_t *point_json(struct engine *e)
+{
+    return json_pack("{s:I, s:I}", "commitSeq", (json_int_t)e->meta_ops->commit_seq(e->m), "complianceSeconds", (json_int_t)compliance_now_s(e));
+}
+
 static int point_note(struct engine *e)
 {
     struct trail *t = e->trail;
-    uint64_t commit = e->meta_ops->commit_seq(e->m);
     int r = trail_note_alone(e, NULL, &(struct trail_event){.name = "CommitPoint",
                                                             .source = TRAIL_HOLDFS,
-                                                            .params = json_pack("{s:I, s:I}", "commitSeq", (json_int_t)commit, "complianceSeconds",
-                                                                                (json_int_t)compliance_now_s(e)),
+                                                            .params = point_json(e),
                                                             .flags = TRAIL_SERVICE | TRAIL_READ});
     t->point_mono_ns = clock_mono_ns();
     if (r == 0)
         t->point_commit = e->meta_ops->commit_seq(e->m);
     return r;
+}
+
+/* Of the end as the open transaction leaves it. M, txn */
+static int head_put(struct engine *e)
+{
+    struct bytes body = {0};
+    uint64_t seq = e->trail->pending.seq;
+    int r = trail_head_sign(e, &e->trail->pending, &body);
+    if (r == 0)
+        r = e->meta_ops->trail_put(e->m, TRAIL_HEADS, &(struct trail_row){.seq = seq, .last = seq, .body = span_of(body.data, body.len)});
+    bytes_done(&body);
+    return r;
+}
+
+int trail_head_make(struct engine *e)
+{
+    struct trail *t = e->trail;
+    int r = txn_begin(e);
+    if (r == 0)
+        r = txn_end(e, head_put(e));
+    if (r == 0) {
+        t->head_seq = t->committed.seq;
+        t->head_mono_ns = clock_mono_ns();
+    }
+    return r;
+}
+
+void trail_idle(struct engine *e)
+{
+    if (e->trail)
+        e->trail->point_commit++;
+}
+
+int trail_stop(struct engine *e)
+{
+    struct trail *t = e->trail;
+    if (!t || !t->seed)
+        return 0;
+    int r = trail_note(e, NULL, &(struct trail_event){.name = "StoreClosed", .source = TRAIL_HOLDFS, .flags = TRAIL_SERVICE, .params = point_json(e)});
+    return r < 0 ? r : head_put(e);
 }
 
 /* The machine's date was set: it opens no lock, but somebody may have thought so. */
@@ -192,11 +293,9 @@ static int jump_note(struct engine *e)
                                                            .flags = TRAIL_SERVICE});
 }
 
-void trail_run(struct engine *e, bool stop)
+static int keep_up(struct engine *e, bool stop)
 {
     struct trail *t = e->trail;
-    if (!t || e->read_only || !t->seed)
-        return;
     LOCK_SCOPE(&e->meta);
     int64_t now = clock_mono_ns();
     trail_late_run(e);
@@ -206,13 +305,26 @@ void trail_run(struct engine *e, bool stop)
     if (r == 0)
         r = trail_folds_save(e);
     bool changed = e->clock && e->meta_ops->commit_seq(e->m) > t->point_commit;
-    if (r == 0 && changed && (stop || now - t->point_mono_ns >= POINT_EVERY_S * ns_per_s))
+    if (r == 0 && changed && !stop && (now - t->point_mono_ns >= POINT_EVERY_S * ns_per_s))
         r = point_note(e);
     uint64_t fresh = t->committed.seq - t->head_seq;
-    if (r == 0 && fresh && (stop || fresh >= HEAD_EVERY_RECORDS || now - t->head_mono_ns >= HEAD_EVERY_S * ns_per_s)) {
+    if (r == 0 && fresh && !stop && (fresh >= HEAD_EVERY_RECORDS || now - t->head_mono_ns >= HEAD_EVERY_S * ns_per_s)) {
         r = trail_head_make(e);
         t->point_commit = e->meta_ops->commit_seq(e->m); /* its own commit is no news */
     }
+    return r;
+}
+
+void trail_run(struct engine *e, bool stop)
+{
+    struct trail *t = e->trail;
+    if (!t || e->read_only || !t->seed)
+        return;
+    int r = keep_up(e, stop);
+    if (r == 0)
+        r = trail_pack(e);
+    if (r == 0 && !stop)
+        r = trail_expire(e);
     if (r < 0)
         log_error("the audit trail could not be kept up: %s", strerror(-r));
 }
