@@ -32,3 +32,7 @@ check_PROGRAMS += tests/engine/test_threads
 tests_engine_test_threads_SOURCES = tests/engine/test_threads.c tests/engine/rig.c
 tests_engine_test_threads_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_threads
+check_PROGRAMS += tests/engine/test_rollback
+tests_engine_test_rollback_SOURCES = tests/engine/test_rollback.c tests/engine/rig.c
+tests_engine_test_rollback_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_rollback

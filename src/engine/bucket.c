@@ -194,6 +194,45 @@ int buckets_load(struct engine *e)
     return e->meta_ops->bucket_scan(e->m, bucket_load_row, e);
 }
 
+/* Only what is set while the bucket is there: name, keys and ids may be read at any time by who holds no lock. */
+void bucket_take_settings(struct bucket *b, const struct bucket *from)
+{
+    b->versioning = from->versioning;
+    b->object_lock = from->object_lock;
+    b->default_mode = from->default_mode;
+    b->default_days = from->default_days;
+    b->default_years = from->default_years;
+    b->settle_s = from->settle_s;
+    b->orphan_keep_s = from->orphan_keep_s;
+    b->compress = from->compress;
+    b->mode_mask = from->mode_mask;
+    b->tags = from->tags;
+}
+
+static int bucket_restore_row(void *arg, const struct bucket_row *row)
+{
+    struct bucket *b = arg, saved = {0};
+    if (row->bucket != b->number)
+        return 0;
+    int r = bucket_decode(row, &saved);
+    if (r < 0) {
+        attrs_done(&saved.tags);
+        return r;
+    }
+    attrs_done(&b->tags);
+    bucket_take_settings(b, &saved);
+    return 1;
+}
+
+void bucket_restore(struct engine *e, struct bucket *b)
+{
+    int r = e->meta_ops->bucket_scan(e->m, bucket_restore_row, b);
+    if (r >= 0)
+        r = iam_bucket_restore(e, b);
+    if (r < 0)
+        log_error("bucket '%s' may show settings that were not saved: %s", b->name, strerror(-r));
+}
+
 void buckets_unload(struct engine *e)
 {
     for (size_t i = 0; i < e->bucket_count; i++)

@@ -123,9 +123,14 @@ static int counters_reserve(struct engine *e, bool exact)
     int r = value_put_u64(e, "next-seq", e->next_seq + (exact ? 0 : COUNTER_RANGE));
     if (r == 0)
         r = value_put_u64(e, "next-ino", e->next_ino + (exact ? 0 : COUNTER_RANGE));
+    return r;
+}
+
+/* They are committed. */
+static void counters_reserved(struct engine *e)
+{
     e->seq_reserved = e->next_seq + COUNTER_RANGE;
     e->ino_reserved = e->next_ino + COUNTER_RANGE;
-    return r;
 }
 
 /* The worker keeps the ranges ahead of use. M. */
@@ -134,7 +139,11 @@ static int counters_renew(struct engine *e)
     if (e->seq_reserved - e->next_seq > COUNTER_RANGE / 2 && e->ino_reserved - e->next_ino > COUNTER_RANGE / 2)
         return 0;
     int r = txn_begin(e);
-    return r < 0 ? r : txn_end(e, counters_reserve(e, false));
+    if (r == 0)
+        r = txn_end(e, counters_reserve(e, false));
+    if (r == 0)
+        counters_reserved(e);
+    return r;
 }
 
 static int open_recovered(struct engine *e, struct reason *reason)
@@ -165,6 +174,8 @@ static int open_recovered(struct engine *e, struct reason *reason)
                                                                               (json_int_t)compliance_now_s(e))});
         r = txn_end(e, r);
     }
+    if (r == 0)
+        counters_reserved(e);
     if (r < 0)
         return reason_fail(reason, -r, "the store's metadata could not be recovered (%s); run 'holdfs fsck %s'", strerror(-r), e->dir);
     return 0;

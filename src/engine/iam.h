@@ -129,6 +129,7 @@ void iam_keys_forget(struct engine *e, const char *account, const char *userid);
 int iam_identity_compile(const char *name, const char *text, size_t len, struct policy **ret, struct reason *reason);
 /* The bucket's policy and block from their rows, after the accounts and users. M. */
 int iam_buckets_load(struct engine *e);
+int iam_bucket_restore(struct engine *e, struct bucket *b); /* M: the same of one, after a failed transaction */
 /* Puts, or removes with text NULL, the bucket's policy: permission was judged, the rest of auth.md §4.5 and §4.8 is judged here. M, txn. */
 int bucket_policy_set(struct engine *e, struct caller *c, struct bucket *b, const char *text, size_t len);
 int bucket_block_set(struct engine *e, struct bucket *b, int block); /* M, txn; -1: none */

@@ -120,7 +120,7 @@ static void bucket_arn(const struct bucket *b, char out[96])
     snprintf(out, 96, "arn:aws:s3:::%s", b->name);
 }
 
-static int bucket_policy_load(struct engine *e, struct bucket *b, struct span row)
+static int bucket_policy_parse(struct engine *e, const struct bucket *b, struct span row, struct policy **ret)
 {
     struct reader r = reader_over(row.p, row.len);
     char arn[96];
@@ -133,7 +133,7 @@ static int bucket_policy_load(struct engine *e, struct bucket *b, struct span ro
     struct reason why = {0};
     bucket_arn(b, arn);
     struct policy_scope scope = {.kind = POLICY_BUCKET, .resource = arn, .user = rebind_user, .canonical = rebind_canonical, .arg = &binding};
-    int err = policy_parse((const char *)text, text_len, &scope, &b->policy, &why);
+    int err = policy_parse((const char *)text, text_len, &scope, ret, &why);
     if (err != -EINVAL)
         return err;
     /* Put by a version that knew more: nobody gets in until the root, whom no policy keeps from it, puts it again. */
@@ -141,38 +141,86 @@ static int bucket_policy_load(struct engine *e, struct bucket *b, struct span ro
     char closed[320];
     int len = snprintf(closed, sizeof closed, "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":[\"%s\",\"%s/*\"]}}",
                        arn, arn);
-    return policy_parse(closed, (size_t)len, &scope, &b->policy, NULL);
+    return policy_parse(closed, (size_t)len, &scope, ret, NULL);
+}
+
+/* NULL where there is none. */
+static int bucket_policy_load(struct engine *e, const struct bucket *b, struct policy **ret)
+{
+    char name[64];
+    struct span value;
+    *ret = NULL;
+    row_name(b, "policy", name);
+    int r = e->meta_ops->value_get(e->m, name, &value);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    struct bytes copy = {0}; /* the row is borrowed until the next call */
+    bytes_put(&copy, value.p, value.len);
+    r = copy.failed ? -ENOMEM : bucket_policy_parse(e, b, span_of(copy.data, copy.len), ret);
+    bytes_done(&copy);
+    return r;
+}
+
+static int bucket_block_load(struct engine *e, const struct bucket *b, int *ret)
+{
+    char name[64];
+    struct span value;
+    row_name(b, "block", name);
+    int r = e->meta_ops->value_get(e->m, name, &value);
+    *ret = r == 0 && value.len == 1 ? value.p[0] & BLOCK_ALL : -1;
+    return r == -ENOENT ? 0 : r;
+}
+
+static int bucket_mfa_delete_load(struct engine *e, const struct bucket *b, enum mfa_delete *ret)
+{
+    char name[64];
+    struct span value;
+    row_name(b, "mfa", name);
+    int r = e->meta_ops->value_get(e->m, name, &value);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    if (r < 0)
+        *ret = MFA_DELETE_NEVER;
+    else
+        *ret = value.len == 1 && value.p[0] == MFA_DELETE_ENABLED ? MFA_DELETE_ENABLED : MFA_DELETE_DISABLED;
+    return 0;
+}
+
+static void take_policy(struct engine *e, struct bucket *b, struct policy *fresh)
+{
+    pthread_rwlock_wrlock(&e->iam->lock);
+    policy_unref(b->policy);
+    b->policy = fresh;
+    pthread_rwlock_unlock(&e->iam->lock);
+}
+
+static void take_block(struct engine *e, struct bucket *b, int block)
+{
+    pthread_rwlock_wrlock(&e->iam->lock);
+    b->block = block;
+    pthread_rwlock_unlock(&e->iam->lock);
+}
+
+int iam_bucket_restore(struct engine *e, struct bucket *b)
+{
+    struct policy *policy;
+    int block;
+    int r = bucket_policy_load(e, b, &policy);
+    if (r < 0)
+        return r;
+    take_policy(e, b, policy);
+    r = bucket_block_load(e, b, &block);
+    if (r < 0)
+        return r;
+    take_block(e, b, block);
+    return bucket_mfa_delete_load(e, b, &b->mfa_delete);
 }
 
 int iam_buckets_load(struct engine *e)
 {
     int r = 0;
-    for (size_t n = 0; r == 0 && n < e->bucket_count; n++) {
-        struct bucket *b = e->buckets[n];
-        char name[64];
-        struct span value;
-        row_name(b, "policy", name);
-        r = e->meta_ops->value_get(e->m, name, &value);
-        if (r == 0) {
-            struct bytes copy = {0}; /* the row is borrowed until the next call */
-            bytes_put(&copy, value.p, value.len);
-            r = copy.failed ? -ENOMEM : bucket_policy_load(e, b, span_of(copy.data, copy.len));
-            bytes_done(&copy);
-        }
-        if (r == 0 || r == -ENOENT) {
-            row_name(b, "block", name);
-            r = e->meta_ops->value_get(e->m, name, &value);
-            b->block = r == 0 && value.len == 1 ? value.p[0] & BLOCK_ALL : -1;
-        }
-        if (r == 0 || r == -ENOENT) {
-            row_name(b, "mfa", name);
-            r = e->meta_ops->value_get(e->m, name, &value);
-            b->mfa_delete = r == 0 && value.len == 1 && value.p[0] == MFA_DELETE_ENABLED ? MFA_DELETE_ENABLED
-                            : r == 0                                                     ? MFA_DELETE_DISABLED
-                                                                                         : MFA_DELETE_NEVER;
-        }
-        r = r == -ENOENT ? 0 : r;
-    }
+    for (size_t n = 0; r == 0 && n < e->bucket_count; n++)
+        r = iam_bucket_restore(e, e->buckets[n]);
     return r;
 }
 
@@ -233,14 +281,6 @@ static int write_row(struct engine *e, const struct bucket *b, const struct byte
     return r;
 }
 
-static void take_policy(struct engine *e, struct bucket *b, struct policy *fresh)
-{
-    pthread_rwlock_wrlock(&e->iam->lock);
-    policy_unref(b->policy);
-    b->policy = fresh;
-    pthread_rwlock_unlock(&e->iam->lock);
-}
-
 int bucket_policy_set(struct engine *e, struct caller *c, struct bucket *b, const char *text, size_t len)
 {
     if (!text) {
@@ -291,8 +331,6 @@ int bucket_block_set(struct engine *e, struct bucket *b, int block)
     int r = block < 0 ? e->meta_ops->value_del(e->m, name) : e->meta_ops->value_put(e->m, name, span_of(&value, 1));
     if (r < 0)
         return r;
-    pthread_rwlock_wrlock(&e->iam->lock);
-    b->block = block;
-    pthread_rwlock_unlock(&e->iam->lock);
+    take_block(e, b, block);
     return 0;
 }

@@ -304,6 +304,8 @@ static int link_name(struct import *m, uint64_t ino)
                                                         .kind = (uint8_t)tree_kind_of(i->record.mode)});
     if (r == 0)
         r = m->e->meta_ops->link_put(m->e->m, ino, m->b->number, key);
+    if (r == 0)
+        r = txn_touch(m->e, i);
     if (r == 0) {
         i->nlink++;
         r = inode_save(m->e, i);

@@ -191,6 +191,33 @@ int inode_reload(struct engine *e, struct inode *i)
     return 0;
 }
 
+static int dir_restore(struct engine *e, struct inode *i)
+{
+    struct inode_row row;
+    struct inode_body body = {0};
+    int r = e->meta_ops->inode_get(e->m, i->ino, &row);
+    if (r == 0 && inode_body_decode(row.body.p, row.body.len, &body) < 0)
+        r = -EIO;
+    if (r < 0)
+        return r;
+    if (i->times_dirty) { /* newer than the row's, whatever failed */
+        body.record.mtime = i->record.mtime;
+        body.record.ctime = i->record.ctime;
+    }
+    record_done(&i->record);
+    i->record = body.record;
+    return 0;
+}
+
+void inode_restore(struct engine *e, struct inode *i)
+{
+    if (i->orphan || i->ino == ENGINE_ROOT_INO || draft_unpublished(i))
+        return;
+    int r = i->dir ? dir_restore(e, i) : inode_reload(e, i);
+    if (r < 0 && r != -ESTALE)
+        log_error("'%s' may show what was not saved: %s", engine_show(i->bucket, span_of(i->key, i->key_len)), strerror(-r));
+}
+
 /* `whole`: a file must have a current version under its first name. */
 static int inode_load(struct engine *e, uint64_t ino, bool whole, struct inode **ret)
 {
@@ -242,6 +269,20 @@ int inode_get(struct engine *e, uint64_t ino, struct inode **ret)
         return inode_load(e, ino, true, ret);
     *ret = inode_hold(e, i);
     return 0;
+}
+
+int inode_version_changed(struct engine *e, uint64_t ino)
+{
+    struct inode *i = inode_cached(e, ino);
+    if (!i || i->draft)
+        return 0;
+    inode_hold(e, i);
+    int r = txn_touch(e, i);
+    atomic_store(&i->content_stale, true);
+    if (r == 0)
+        r = inode_reload(e, i);
+    inode_put(e, i);
+    return r;
 }
 
 void inode_forget(struct engine *e, uint64_t ino)
@@ -349,7 +390,9 @@ int inode_save(struct engine *e, struct inode *i)
 /* Moves an inode's first name: row and cache. M, txn. */
 int inode_rekey(struct engine *e, struct inode *i, struct span key)
 {
-    int r = inode_set_key(i, key);
+    int r = txn_touch(e, i);
+    if (r == 0)
+        r = inode_set_key(i, key);
     return r < 0 ? r : inode_save(e, i);
 }
 

@@ -93,7 +93,9 @@ static int open_touch(struct engine *e, struct caller *c, struct inode *i)
     int r = txn_begin(e);
     if (r == 0)
         r = txn_end(e, inode_record_save(e, i));
-    if (r == 0)
+    if (r < 0)
+        inode_restore(e, i);
+    else
         inode_settle_touch(e, i);
     return r;
 }

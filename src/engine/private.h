@@ -106,7 +106,8 @@ struct inode {
     unsigned refs;           /* M */
     bool dir;                /* fixed */
     bool orphan;             /* M: no name left */
-    bool half;               /* M: loaded by inode_get_name() while it had no version: not kept, attributes unknown */
+    bool half;               /* M: not kept when it is given back: loaded by inode_get_name() while it had no version (attributes
+                              * unknown), or changed by a transaction that might fail */
     struct bucket *bucket;   /* fixed (NULL for the mount's root) */
     uint8_t *key;            /* M: its first name; "" for a bucket's root */
     size_t key_len;
@@ -118,6 +119,7 @@ struct inode {
     bool times_dirty;        /* M: a directory whose times are not yet in its row */
     struct inode *dirty_next; /* M: list of those */
     struct inode *unsaved_next; /* M: created, not committed yet (txn.c) */
+    bool touched;               /* M: among engine.touched */
 
     pthread_rwlock_t content_lock;
     struct content *_Atomic content; /* published content, NULL until first needed: replaced under C (write), read under C */
@@ -186,6 +188,7 @@ struct engine {
     size_t lru_count;            /* M */
     struct inode *dirty_dirs;    /* M */
     struct inode *unsaved;       /* M: created files whose rows are not committed yet */
+    struct txn_touched *touched; /* M: what goes back should the transaction fail (txn.c) */
     struct engine_handle *handles; /* M: all that are open */
     bool txn_open;               /* M: a transaction that holds them is open */
     struct record root_record;   /* M: the mount root's attributes */
@@ -235,6 +238,8 @@ int engine_open_with(const char *dir, const struct store_conf *conf, struct stor
 struct bucket *bucket_by_number(struct engine *e, uint32_t number);              /* M; NULL */
 struct bucket *bucket_by_name(struct engine *e, const char *name, size_t len);   /* M; NULL */
 int bucket_save(struct engine *e, const struct bucket *b);                       /* M, in a transaction */
+void bucket_take_settings(struct bucket *b, const struct bucket *from); /* M */
+void bucket_restore(struct engine *e, struct bucket *b); /* M: after a failed transaction, settings and policy as its rows have them */
 bool bucket_name_valid(const char *name, size_t len, struct reason *reason);     /* S3's naming rules */
 
 struct bucket_options {
@@ -257,6 +262,9 @@ int txn_end(struct engine *e, int error);        /* M: commits when error >= 0, 
 /* Ends a create: its rows wait for the next commit, and are written again should that one fail. M. */
 int txn_leave_open(struct engine *e, int error, struct inode *created);
 int txn_flush(struct engine *e);                 /* M: commits what waits */
+/* Before a transaction changes an inode's key, link count, or whether it has a name: they go back to what they are now, and its
+ * attributes to those of its rows, should the transaction fail. -ENOMEM. M, txn */
+int txn_touch(struct engine *e, struct inode *i);
 int create_rows(struct engine *e, struct bucket *b, struct span key, uint64_t ino); /* io.c; M, txn */
 uint64_t seq_next(struct engine *e);             /* M: publish sequence */
 /* Syncs segments, then the metadata log; moves the durable point. Without M. */
@@ -287,6 +295,9 @@ void record_attr(const struct record *r, uint64_t data_bytes, struct engine_attr
 uint64_t record_data_bytes(const struct record *r); /* walks the map */
 void inodes_unload(struct engine *e);                                /* M */
 int inode_reload(struct engine *e, struct inode *i);                 /* M: attributes of what is current now */
+/* M: after a failed transaction, attributes as its row or version has them; what only a draft holds stays. */
+void inode_restore(struct engine *e, struct inode *i);
+int inode_version_changed(struct engine *e, uint64_t ino); /* M, txn: the current version of it changed without its content lock */
 /* Writes a directory's inode row. M, txn. */
 int dir_row_put(struct engine *e, uint32_t bucket, struct span key, uint64_t ino, const struct record *record);
 void inode_forget(struct engine *e, uint64_t ino); /* M: a cached one has lost its last name */

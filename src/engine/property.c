@@ -181,8 +181,12 @@ static int transact(struct property_call *p, const struct change *change)
     if (r < 0)
         return r;
     r = txn_end(p->engine, apply(p, change));
-    if (r < 0 && p->inode && !draft_open(p->inode))
-        inode_reload(p->engine, p->inode); /* what memory has taken over of it goes */
+    if (r < 0 && p->inode)
+        inode_restore(p->engine, p->inode);
+    if (r < 0 && p->bucket && p->property->where == ON_BUCKET) {
+        bucket_restore(p->engine, p->bucket);
+        iam_by_key_refresh(p->engine, &p->forget);
+    }
     return r;
 }
 

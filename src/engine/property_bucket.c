@@ -10,27 +10,12 @@
 
 enum { SETTLE_DEFAULT_S = 60, ORPHAN_KEEP_DEFAULT_S = 86400 };
 
-/* Only what is set here: name, keys and ids may be read at any time by who holds no lock. */
-static void take_settings(struct bucket *b, const struct bucket *from)
-{
-    b->versioning = from->versioning;
-    b->object_lock = from->object_lock;
-    b->default_mode = from->default_mode;
-    b->default_days = from->default_days;
-    b->default_years = from->default_years;
-    b->settle_s = from->settle_s;
-    b->orphan_keep_s = from->orphan_keep_s;
-    b->compress = from->compress;
-    b->mode_mask = from->mode_mask;
-    b->tags = from->tags;
-}
-
 /* Takes the settings of `fresh` for the bucket when its row can be written. */
 static int save(struct property_call *p, const struct bucket *fresh)
 {
     int r = bucket_save(p->engine, fresh);
     if (r == 0)
-        take_settings(p->bucket, fresh);
+        bucket_take_settings(p->bucket, fresh);
     return r;
 }
 

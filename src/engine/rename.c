@@ -177,6 +177,11 @@ static int moving_rename_inode(struct engine *e, struct bucket *b, struct moving
     int r = inode_get_name(e, m->ino, &i);
     if (r < 0)
         return r;
+    r = txn_touch(e, i);
+    if (r < 0) {
+        inode_put(e, i);
+        return r;
+    }
     if (i->key_len == from.len && !memcmp(i->key, from.p, from.len)) {
         r = inode_rekey(e, i, to);
     } else {
@@ -545,6 +550,9 @@ static int link_rows(struct engine *e, struct caller *c, struct inode *i, struct
                                                            .kind = tree_kind_of(i->record.mode)});
     if (r < 0)
         return r;
+    r = txn_touch(e, i);
+    if (r < 0)
+        return r;
     if (i->orphan) { /* O_TMPFILE: its first name */
         i->orphan = false;
         i->nlink = 1;
@@ -559,8 +567,6 @@ static int link_rows(struct engine *e, struct caller *c, struct inode *i, struct
     }
     if (r == 0)
         r = link_publish(e, c, i, key);
-    if (r < 0)
-        i->nlink--;
     return r;
 }
 

@@ -112,6 +112,8 @@ static int setattr_rows(struct engine *e, struct inode *i, unsigned set, const s
     r = txn_begin(e);
     if (r == 0)
         r = txn_end(e, inode_record_save(e, i));
+    if (r < 0)
+        inode_restore(e, i);
     if (r == 0 && !i->dir && i->seq)
         inode_settle_touch(e, i);
     return r;

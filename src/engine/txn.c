@@ -11,6 +11,66 @@
  * open until the next one that ends takes them along, or the worker does (txn_flush). A rollback meanwhile takes them too, so the
  * inodes concerned are kept and their rows written again. */
 
+/* What a running transaction changes of an inode's place in the tree, as it was before. */
+struct txn_touched {
+    struct txn_touched *next;
+    struct inode *inode; /* referenced */
+    uint8_t *key;
+    size_t key_len;
+    uint32_t nlink;
+    bool orphan, half;
+};
+
+int txn_touch(struct engine *e, struct inode *i)
+{
+    if (i->touched)
+        return 0;
+    if (i->refs == 1) { /* none but the caller knows it: it is loaded anew by whoever comes next */
+        i->half = true;
+        return 0;
+    }
+    struct txn_touched *t = calloc(1, sizeof *t);
+    uint8_t *key = key_copy(span_of(i->key, i->key_len));
+    if (!t || !key) {
+        free(t);
+        free(key);
+        return -ENOMEM;
+    }
+    *t = (struct txn_touched){.next = e->touched, .inode = inode_ref(i), .key = key, .key_len = i->key_len, .nlink = i->nlink,
+                              .orphan = i->orphan, .half = i->half};
+    i->touched = true;
+    e->touched = t;
+    return 0;
+}
+
+static void touched_put_back(struct txn_touched *t)
+{
+    struct inode *i = t->inode;
+    uint8_t *other = i->key;
+    i->key = t->key;
+    i->key_len = t->key_len;
+    t->key = other;
+    i->nlink = t->nlink;
+    i->orphan = t->orphan;
+    i->half = t->half;
+}
+
+static void touched_end(struct engine *e, bool committed)
+{
+    while (e->touched) {
+        struct txn_touched *t = e->touched;
+        e->touched = t->next;
+        t->inode->touched = false;
+        if (!committed) {
+            touched_put_back(t);
+            inode_restore(e, t->inode);
+        }
+        inode_put(e, t->inode);
+        free(t->key);
+        free(t);
+    }
+}
+
 static void unsaved_done(struct engine *e)
 {
     while (e->unsaved) {
@@ -56,6 +116,7 @@ int txn_end(struct engine *e, int error)
         if (r == 0) {
             settle_txn_end(e, true);
             trail_txn_end(e, true);
+            touched_end(e, true);
             unsaved_done(e);
             return error;
         }
@@ -64,6 +125,7 @@ int txn_end(struct engine *e, int error)
     e->meta_ops->rollback(e->m);
     settle_txn_end(e, false);
     trail_txn_end(e, false);
+    touched_end(e, false);
     unsaved_again(e);
     return error;
 }

@@ -25,6 +25,8 @@ static int tree_drop_link(struct engine *e, struct bucket *b, struct span key, s
             r = -EIO;
         if (r == 0)
             r = e->meta_ops->link_del(e->m, i->ino, other.bucket, span_of(other.key, other.key_len));
+        if (r == 0)
+            r = txn_touch(e, i);
         if (r == 0) {
             i->nlink--;
             r = inode_rekey(e, i, span_of(other.key, other.key_len));
@@ -36,6 +38,8 @@ static int tree_drop_link(struct engine *e, struct bucket *b, struct span key, s
         }
     } else {
         r = e->meta_ops->link_del(e->m, i->ino, b->number, key);
+        if (r == 0)
+            r = txn_touch(e, i);
         if (r == 0) {
             i->nlink--;
             r = inode_save(e, i);
@@ -62,6 +66,8 @@ int tree_drop_name(struct engine *e, struct bucket *b, struct span key, uint64_t
         r = e->meta_ops->inode_del(e->m, ino);
         if (r == 0)
             r = e->meta_ops->draft_del(e->m, ino);
+        if (r == 0)
+            r = txn_touch(e, i);
         if (r == 0) {
             i->orphan = true;
             i->nlink = 0;

@@ -484,11 +484,8 @@ int version_publish_locked(struct engine *e, struct caller *c, struct bucket *b,
         r = note_published(e, c, &v, explicit_settled);
     if (r < 0)
         return r;
-    struct inode *i = ino ? inode_cached(e, ino) : NULL;
-    if (i && !i->draft && !mount) {
-        atomic_store(&i->content_stale, true);
-        r = inode_reload(e, i);
-    }
+    if (!mount && ino)
+        r = inode_version_changed(e, ino);
     if (!mount)
         version_wake(e, b->number, key, ino);
     *ret_seq = v.seq;
@@ -566,12 +563,7 @@ static int show_next(struct engine *e, struct bucket *b, struct span key, bool k
         r = version_store(e, &next);
     }
     version_done(&next);
-    struct inode *i;
-    if (r == 0 && (i = inode_cached(e, ino)) && !i->draft) {
-        atomic_store(&i->content_stale, true);
-        r = inode_reload(e, i);
-    }
-    return r;
+    return r < 0 ? r : inode_version_changed(e, ino);
 }
 
 /* What the key shows after its current version went: the next one, or nothing. */

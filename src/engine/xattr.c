@@ -173,8 +173,8 @@ static int transact(struct property_call *p, const struct xattr_change *change)
     if (r < 0)
         return r;
     r = txn_end(p->engine, apply(p, change));
-    if (r < 0 && !draft_open(p->inode))
-        inode_reload(p->engine, p->inode); /* what memory has taken over of it goes */
+    if (r < 0)
+        inode_restore(p->engine, p->inode);
     return r;
 }
 
