@@ -1,5 +1,5 @@
 # What is installed beside the program, and the targets that build in directories of their own.
-EXTRA_DIST += contrib/check contrib/holdfs-read contrib/configure-in contrib/install-packages contrib/packages contrib/quickstart contrib/holdfs@.service.in
+EXTRA_DIST += contrib/audit-verify contrib/check contrib/holdfs-read contrib/configure-in contrib/install-packages contrib/packages contrib/quickstart contrib/holdfs@.service.in
 
 # -- shell completion, made by the program from its own tables
 bashcompletiondir = $(datadir)/bash-completion/completions

@@ -3,3 +3,5 @@ check_PROGRAMS += tests/unit/test_audit
 tests_unit_test_audit_SOURCES = tests/unit/test_audit.c
 tests_unit_test_audit_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_audit
+TESTS += tests/e2e/audit.py
+EXTRA_DIST += tests/e2e/audit.py

@@ -56,7 +56,7 @@ static const struct command audit_rotate_key = {
 };
 
 static const struct command *const audit_verbs[] = {&audit_tail, &audit_verify, &audit_export, &audit_heads_command,
-                                                    &audit_set,  &audit_rotate_key, NULL};
+                                                    &audit_anchor, &audit_set, &audit_rotate_key, NULL};
 
 const struct command command_audit = {
     .name = "audit",

@@ -46,6 +46,6 @@ struct audit_filter {
 int audit_filter_read(const struct invocation *inv, struct audit_filter *ret);
 bool audit_filter_fits(const struct audit_filter *f, const json_t *record);
 
-extern const struct command audit_tail, audit_verify, audit_export, audit_heads_command;
+extern const struct command audit_tail, audit_verify, audit_export, audit_heads_command, audit_anchor;
 
 #endif

@@ -20,7 +20,7 @@ else
 libcmd_a_SOURCES += src/cmd/qr_none.c
 endif
 
-libcmd_a_SOURCES += src/cmd/audit.c src/cmd/audit.h src/cmd/audit_export.c src/cmd/audit_read.c src/cmd/audit_tail.c src/cmd/audit_verify.c \
+libcmd_a_SOURCES += src/cmd/audit.c src/cmd/audit.h src/cmd/audit_anchor.c src/cmd/audit_export.c src/cmd/audit_read.c src/cmd/audit_tail.c src/cmd/audit_verify.c \
 	src/cmd/operations_audit.c
 
 bin_PROGRAMS += holdfs

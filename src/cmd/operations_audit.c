@@ -25,6 +25,23 @@ int operation_audit_export(struct operation_call *call)
     return engine_audit_export(call->engine, call->caller, json_object_get(call->args, "options"));
 }
 
+int operation_audit_anchor_add(struct operation_call *call)
+{
+    const char *url = operation_text(call, "url");
+    return engine_audit_anchor_add(call->engine, call->caller, url ? url : "", json_object_get(call->args, "options"));
+}
+
+int operation_audit_anchor_remove(struct operation_call *call)
+{
+    const char *url = operation_text(call, "url");
+    return engine_audit_anchor_remove(call->engine, call->caller, url ? url : "");
+}
+
+int operation_audit_anchor_list(struct operation_call *call)
+{
+    return engine_audit_anchor_list(call->engine, call->caller, &call->result);
+}
+
 int operation_audit_set(struct operation_call *call)
 {
     const char *name = operation_text(call, "name"), *value = operation_text(call, "value");

@@ -41,7 +41,29 @@ void tsa_authorities_done(struct tsa_authorities *a)
     a->count = 0;
 }
 
-/* The certificates of a PEM file, and nothing else it may hold. */
+/* The certificates of a PEM text, and nothing else it may hold. */
+static STACK_OF(X509) * certificates_read(BIO *from)
+{
+    STACK_OF(X509) *anchors = sk_X509_new_null();
+    for (X509 *cert; anchors && sk_X509_num(anchors) < LIMIT_TIME_AUTHORITY_CERTS &&
+                     (cert = PEM_read_bio_X509(from, NULL, NULL, NULL));)
+        sk_X509_push(anchors, cert);
+    ERR_clear_error();
+    if (anchors && sk_X509_num(anchors) == 0) {
+        sk_X509_free(anchors);
+        anchors = NULL;
+    }
+    return anchors;
+}
+
+int tsa_anchors_read(const char *pem, size_t len, STACK_OF(X509) * *ret)
+{
+    BIO *text = BIO_new_mem_buf(pem, (int)len);
+    *ret = text ? certificates_read(text) : NULL;
+    BIO_free(text);
+    return *ret ? 0 : -EINVAL;
+}
+
 static int anchors_read(const char *path, STACK_OF(X509) * *ret, struct reason *reason)
 {
     BIO *file = BIO_new_file(path, "r");
@@ -50,18 +72,9 @@ static int anchors_read(const char *path, STACK_OF(X509) * *ret, struct reason *
         return reason_fail(reason, errno ? errno : EIO, "cannot read the authority's certificate '%s': %s",
                            path, strerror(errno));
     }
-    STACK_OF(X509) *anchors = sk_X509_new_null();
-    for (X509 *cert; anchors && sk_X509_num(anchors) < LIMIT_TIME_AUTHORITY_CERTS &&
-                     (cert = PEM_read_bio_X509(file, NULL, NULL, NULL));)
-        sk_X509_push(anchors, cert);
+    *ret = certificates_read(file);
     BIO_free(file);
-    ERR_clear_error();
-    if (!anchors || sk_X509_num(anchors) == 0) {
-        sk_X509_free(anchors);
-        return reason_fail(reason, EINVAL, "'%s' holds no certificate in PEM form", path);
-    }
-    *ret = anchors;
-    return 0;
+    return *ret ? 0 : reason_fail(reason, EINVAL, "'%s' holds no certificate in PEM form", path);
 }
 
 static int authority_read(const char *text, struct tsa_authority *ret, struct reason *reason)
@@ -191,10 +204,10 @@ void tsa_authority_name(const struct tsa_authority *a, char *out, size_t cap)
 
 /* ---- request and answer ---- */
 
-static bool request_fill(TS_REQ *request)
+static bool request_fill(TS_REQ *request, const uint8_t digest_of[32])
 {
     uint8_t digest[32], nonce[NONCE_BYTES];
-    random_bytes(digest, sizeof digest);
+    memcpy(digest, digest_of, sizeof digest);
     random_bytes(nonce, sizeof nonce);
     TS_MSG_IMPRINT *imprint = TS_MSG_IMPRINT_new();
     X509_ALGOR *algorithm = X509_ALGOR_new();
@@ -215,9 +228,16 @@ static bool request_fill(TS_REQ *request)
 
 int tsa_request_new(TS_REQ **ret, struct bytes *out)
 {
+    uint8_t digest[32];
+    random_bytes(digest, sizeof digest);
+    return tsa_request_of(digest, ret, out);
+}
+
+int tsa_request_of(const uint8_t digest[32], TS_REQ **ret, struct bytes *out)
+{
     TS_REQ *request = TS_REQ_new();
     uint8_t *der = NULL;
-    int len = request && request_fill(request) ? i2d_TS_REQ(request, &der) : -1;
+    int len = request && request_fill(request, digest) ? i2d_TS_REQ(request, &der) : -1;
     if (len > 0)
         bytes_put(out, der, (size_t)len);
     OPENSSL_free(der);

@@ -38,6 +38,10 @@ void tsa_authority_name(const struct tsa_authority *a, char *out, size_t cap);
 
 /* A question nobody has asked before: a fresh nonce, and a fresh digest. Free with TS_REQ_free(). -ENOMEM. */
 int tsa_request_new(TS_REQ **ret, struct bytes *out);
+/* The same for a SHA-256 of the caller's. */
+int tsa_request_of(const uint8_t digest[32], TS_REQ **ret, struct bytes *out);
+/* Certificates in PEM, one of which answers must chain to; at most LIMIT_TIME_AUTHORITY_CERTS. -EINVAL. */
+int tsa_anchors_read(const char *pem, size_t len, STACK_OF(X509) * *ret);
 /* Does the answer attest a time to this very question, signed by one whom the pinned certificates vouch for
  * at that time? *ret_s: seconds since 1970, rounded down. -EBADMSG, and in `error` why not. */
 int tsa_answer_verify(const struct tsa_authority *a, TS_REQ *request, const void *answer, size_t len,

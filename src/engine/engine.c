@@ -479,6 +479,7 @@ void engine_close(struct engine *e)
     if (!e)
         return;
     worker_end(e);
+    trail_anchors_stop(e);
     tsa_stop(e);
     if (e->m && !e->failed_open)
         epoch_run(e);

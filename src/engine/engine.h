@@ -519,6 +519,10 @@ int engine_audit_export(struct engine *e, struct caller *c, const json_t *option
 int engine_audit_heads(struct engine *e, struct caller *c, uint64_t after, json_t **ret);
 int engine_audit_set(struct engine *e, struct caller *c, const char *name, const char *value); /* audit:Configure */
 int engine_audit_rotate_key(struct engine *e, struct caller *c, json_t **ret);                 /* {"key","public_key":PEM} */
+/* Where heads are carried. options: {"every_s","ca","token"}, the latter two the texts of files. */
+int engine_audit_anchor_add(struct engine *e, struct caller *c, const char *url, const json_t *options);
+int engine_audit_anchor_remove(struct engine *e, struct caller *c, const char *url);
+int engine_audit_anchor_list(struct engine *e, struct caller *c, json_t **ret); /* {"anchors":[{"url","every_s","seq","time","error","late"}]} */
 
 /* ---- buckets and upkeep, for commands; results are JSON objects the caller owns (json_decref) ---- */
 

@@ -4,6 +4,7 @@
  * Counting walks the version rows in batches; the answer is kept until something was committed. Warnings are
  * the facts a person should act on, each one a sentence. */
 #include "engine/walk.h"
+#include "engine/trail.h"
 
 #include <sys/statvfs.h>
 
@@ -201,6 +202,13 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
     json_int_t damaged = json_integer_value(json_object_get(json_object_get(out, "scrub"), "damaged"));
     if (damaged)
         warn(list, "the last scrub found %lld damaged versions", (long long)damaged);
+    const json_t *anchors = json_object_get(json_object_get(out, "audit"), "anchors");
+    for (size_t n = 0; n < json_array_size(anchors); n++) {
+        const json_t *one = json_array_get(anchors, n);
+        if (json_is_true(json_object_get(one, "late")))
+            warn(list, "audit anchor %s has not taken a head for two intervals: %s", json_string_value(json_object_get(one, "url")),
+                 json_string_value(json_object_get(one, "error")));
+    }
     if (secret_unlocked())
         warn(list,
              "keys could not be locked into memory (mlock was refused): raise the limit, see ulimit -l");
@@ -209,6 +217,16 @@ static json_t *status_warnings(struct engine *e, const json_t *out)
     if (e->conf.test_store)
         warn(list, "this is a test store: its clock can be set");
     return list;
+}
+
+static void status_audit(struct engine *e, json_t *out)
+{
+    LOCK_SCOPE(&e->meta);
+    const struct trail *t = e->trail;
+    if (!t || !t->anchors)
+        return;
+    json_object_set_new(out, "audit", json_pack("{s:I, s:I, s:s, s:o, s:o*}", "seq", (json_int_t)t->committed.seq, "head_seq", (json_int_t)t->head_seq,
+                                                "key", t->key_id, "anchors", trail_anchors_json(e), "anchored", trail_anchored_json(e)));
 }
 
 int engine_status(struct engine *e, json_t **ret)
@@ -232,6 +250,7 @@ int engine_status(struct engine *e, json_t **ret)
     status_runtime(e, out);
     json_object_set_new(out, "compaction", compact_status(e));
     status_scrub(e, out);
+    status_audit(e, out);
     json_object_set_new(out, "warnings", status_warnings(e, out));
     *ret = out;
     return 0;

@@ -89,6 +89,8 @@ int trail_open(struct engine *e, struct reason *reason)
         r = trail_public_file(e);
     if (r == 0)
         r = trail_folds_load(e);
+    if (r == 0)
+        r = trail_anchors_open(e);
     t->head_mono_ns = t->point_mono_ns = clock_mono_ns();
     return r < 0 ? reason_fail(reason, -r, "the audit trail cannot be read: %s", strerror(-r)) : 0;
 }
@@ -98,6 +100,7 @@ void trail_close(struct engine *e)
     struct trail *t = e->trail;
     if (!t)
         return;
+    trail_anchors_close(e);
     trail_folds_free(e);
     secret_free(t->seed);
     bytes_done(&t->text);

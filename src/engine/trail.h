@@ -65,6 +65,7 @@ void trail_refuse(struct caller *c, const char *action, const char *rule, const 
 
 struct fold;
 struct late;
+struct anchors;
 
 struct trail {
     char chain[AUDIT_CHAIN_CHARS + 1];
@@ -83,6 +84,7 @@ struct trail {
     struct fold *folds;                    /* oldest last */
     size_t fold_count;
     uint64_t fold_next;
+    struct anchors *anchors;               /* trail_anchor.c */
     struct bytes text, row;                /* scratch */
     int32_t comm_pid;                      /* /proc/PID/comm, kept for a moment */
     int64_t comm_mono_ns;
@@ -119,6 +121,17 @@ typedef int trail_record_fn(void *arg, uint64_t seq, const uint8_t *hash, const 
 int trail_row_each(const struct trail_row *row, trail_record_fn *fn, void *arg);
 int trail_pack(struct engine *e);   /* one piece: 1, or 0 when none is due. Takes M */
 int trail_expire(struct engine *e); /* the same for what is older than audit-keep */
+
+/* trail_read.c */
+int trail_may(struct engine *e, struct caller *c, const char *action); /* M */
+
+/* trail_anchor.c */
+int trail_anchors_open(struct engine *e);        /* M */
+void trail_anchors_run(struct engine *e);        /* M: the worker, each second: what is due */
+void trail_anchors_stop(struct engine *e);       /* no locks held */
+void trail_anchors_close(struct engine *e);      /* M */
+json_t *trail_anchors_json(struct engine *e);    /* M: each, and how it does */
+json_t *trail_anchored_json(struct engine *e);   /* M: the last time one was well; NULL: never */
 
 /* trail_head.c */
 /* Signature and text of a head at that place. M */

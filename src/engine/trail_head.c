@@ -298,6 +298,8 @@ static int keep_up(struct engine *e, bool stop)
     struct trail *t = e->trail;
     LOCK_SCOPE(&e->meta);
     int64_t now = clock_mono_ns();
+    if (!stop)
+        trail_anchors_run(e);
     trail_late_run(e);
     int r = trail_folds_close(e, stop);
     if (r == 0)

@@ -60,7 +60,7 @@ static json_t *checkpoint_json(struct engine *e)
     return e->meta_ops->value_get(e->m, "trail.checkpoint", &value) == 0 ? head_json(&value) : NULL;
 }
 
-static int may_audit(struct engine *e, struct caller *c, const char *action)
+int trail_may(struct engine *e, struct caller *c, const char *action)
 {
     int r = engine_may(e, c, action, NULL, span_of(NULL, 0));
     return r == 0 && !e->trail ? -ENOENT : r;
@@ -69,7 +69,7 @@ static int may_audit(struct engine *e, struct caller *c, const char *action)
 int engine_audit_read(struct engine *e, struct caller *c, uint64_t after, uint64_t max, json_t **ret)
 {
     LOCK_SCOPE(&e->meta);
-    int r = may_audit(e, c, "audit:Read");
+    int r = trail_may(e, c, "audit:Read");
     if (r == 0 && !e->read_only)
         r = trail_folds_close(e, true);
     if (r < 0)
@@ -90,7 +90,7 @@ int engine_audit_read(struct engine *e, struct caller *c, uint64_t after, uint64
 int engine_audit_export(struct engine *e, struct caller *c, const json_t *options)
 {
     LOCK_SCOPE(&e->meta);
-    int r = may_audit(e, c, "audit:Export");
+    int r = trail_may(e, c, "audit:Export");
     if (r < 0)
         return r;
     return trail_note_alone(e, c, &(struct trail_event){.name = "ExportAuditTrail",
@@ -121,18 +121,42 @@ static int heads_row(void *arg, const struct trail_row *row)
     return 0;
 }
 
+/* The time-stamp tokens that stand beside heads. */
+static int tokens_add(struct engine *e, json_t *list)
+{
+    size_t n;
+    json_t *one;
+    json_array_foreach(list, n, one) {
+        char name[48];
+        struct span value;
+        snprintf(name, sizeof name, "trail.token/%020lld", (long long)json_integer_value(json_object_get(one, "seq")));
+        int r = e->meta_ops->value_get(e->m, name, &value);
+        if (r == -ENOENT)
+            continue;
+        char *text = r == 0 ? malloc(4 * ((value.len + 2) / 3) + 1) : NULL;
+        if (!text)
+            return r < 0 ? r : -ENOMEM;
+        base64_format(value.p, value.len, text);
+        json_object_set_new(one, "token", json_string(text));
+        free(text);
+    }
+    return 0;
+}
+
 int engine_audit_heads(struct engine *e, struct caller *c, uint64_t after, json_t **ret)
 {
     LOCK_SCOPE(&e->meta);
-    int r = may_audit(e, c, "audit:Read");
+    int r = trail_may(e, c, "audit:Read");
     if (r < 0)
         return r;
     struct heads h = {.max = 256, .list = json_array()};
     char hex[2 * AUDIT_PUBLIC_BYTES + 1];
     hex_format(e->trail->public, AUDIT_PUBLIC_BYTES, hex);
     r = e->meta_ops->trail_scan(e->m, TRAIL_HEADS, after + 1, false, heads_row, &h);
-    json_t *out = r < 0 ? NULL : json_pack("{s:s, s:s, s:s, s:O, s:b}", "chain", e->trail->chain, "key", e->trail->key_id, "public", hex, "heads",
-                                           h.list, "more", h.full);
+    if (r == 0)
+        r = tokens_add(e, h.list);
+    json_t *out = r < 0 ? NULL : json_pack("{s:s, s:s, s:s, s:O, s:b, s:o, s:o*}", "chain", e->trail->chain, "key", e->trail->key_id, "public", hex, "heads",
+                                           h.list, "more", h.full, "anchors", trail_anchors_json(e), "anchored", trail_anchored_json(e));
     json_decref(h.list);
     *ret = out;
     return r < 0 ? r : out ? 0 : -ENOMEM;
@@ -189,7 +213,7 @@ int engine_audit_set(struct engine *e, struct caller *c, const char *name, const
 {
     {
         LOCK_SCOPE(&e->meta);
-        int r = may_audit(e, c, "audit:Configure");
+        int r = trail_may(e, c, "audit:Configure");
         if (r == 0 && strcmp(name, "audit-keep") == 0 && c->principal.kind != PRINCIPAL_ROOT)
             r = reason_fail_s3(&c->reason, EACCES, "AccessDenied", "only the first account's root says how long the audit trail is kept");
         struct trail *t = e->trail, fresh = {0};
@@ -223,7 +247,7 @@ int engine_audit_rotate_key(struct engine *e, struct caller *c, json_t **ret)
 {
     {
         LOCK_SCOPE(&e->meta);
-        int r = may_audit(e, c, "audit:Configure");
+        int r = trail_may(e, c, "audit:Configure");
         if (r == 0)
             r = trail_key_rotate(e, c);
         if (r < 0)

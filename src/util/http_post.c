@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * HTTP POST over libcurl; see http_post.h. */
 #include "util/http_post.h"
+#include "util/secret.h"
 
 #include <assert.h>
 #include <curl/curl.h>
@@ -35,12 +36,25 @@ static size_t answer_take(char *data, size_t size, size_t count, void *arg)
     return post->answer.failed ? 0 : len;
 }
 
+static struct curl_slist *bearer_add(struct curl_slist *headers, const char *token)
+{
+    char line[4200];
+    int len = snprintf(line, sizeof line, "Authorization: Bearer %s", token);
+    struct curl_slist *grown = len > 0 && (size_t)len < sizeof line ? curl_slist_append(headers, line) : NULL;
+    secret_wipe(line, sizeof line);
+    if (!grown)
+        curl_slist_free_all(headers);
+    return grown;
+}
+
 static bool transfer_set(struct transfer *t, unsigned timeout_ms)
 {
     const struct http_post *p = t->post;
     char type[128];
     snprintf(type, sizeof type, "Content-Type: %s", p->content_type);
     t->headers = curl_slist_append(NULL, type);
+    if (t->headers && p->bearer)
+        t->headers = bearer_add(t->headers, p->bearer);
     CURLcode c = t->headers ? CURLE_OK : CURLE_OUT_OF_MEMORY;
 #define SET(option, value)                                                                                   \
     do {                                                                                                     \
@@ -56,6 +70,17 @@ static bool transfer_set(struct transfer *t, unsigned timeout_ms)
     SET(CURLOPT_HTTPHEADER, t->headers);
     SET(CURLOPT_POSTFIELDS, (const char *)p->body);
     SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)p->body_len);
+    if (p->aws_region) {
+        char sign[128];
+        snprintf(sign, sizeof sign, "aws:amz:%s:s3", p->aws_region);
+        SET(CURLOPT_CUSTOMREQUEST, "PUT");
+        SET(CURLOPT_AWS_SIGV4, sign);
+        SET(CURLOPT_USERPWD, p->aws_key ? p->aws_key : ":");
+    }
+    if (p->ca_pem) {
+        struct curl_blob blob = {.data = (void *)p->ca_pem, .len = strlen(p->ca_pem), .flags = CURL_BLOB_COPY};
+        SET(CURLOPT_CAINFO_BLOB, &blob);
+    }
     SET(CURLOPT_WRITEFUNCTION, answer_take);
     SET(CURLOPT_WRITEDATA, t->post);
     SET(CURLOPT_PRIVATE, t);
@@ -88,7 +113,7 @@ static void transfer_finish(struct transfer *t, CURLcode result)
         return;
     }
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (status != 200)
+    if (status != 200 && !(p->any_2xx && status > 200 && status < 300))
         snprintf(p->error, sizeof p->error, "it answered with HTTP status %ld", status);
 }
 
