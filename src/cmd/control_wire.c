@@ -4,6 +4,7 @@
 #include "cmd/control_wire.h"
 #include "cmd/control.h"
 #include "util/cleanup.h"
+#include "util/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,16 +55,16 @@ int wire_write(int socket, const json_t *value, int fd)
     if (!text)
         return -ENOMEM;
     size_t len = strlen(text), at = 0;
+    int r = 0;
     text[len++] = '\n'; /* in place of the terminating zero */
-    while (at < len) {
+    while (r == 0 && at < len) {
         ssize_t n = wire_send(socket, text + at, len - at, at == 0 ? fd : -1);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        at += (size_t)n;
+        if (n < 0 && errno != EINTR)
+            r = -errno;
+        at += n > 0 ? (size_t)n : 0;
     }
-    return 0;
+    secret_wipe(text, len); /* a key or a code may be in it */
+    return r;
 }
 
 /* Reads more; keeps at most one descriptor and closes the others. The count, 0 at the end, -errno. */
@@ -95,6 +96,7 @@ static ssize_t wire_receive(struct wire *w, int socket, int *ret_fd)
         }
     }
     bytes_put(&w->pending, buf, (size_t)n);
+    secret_wipe(buf, (size_t)n);
     return w->pending.failed ? -ENOMEM : n;
 }
 
@@ -103,6 +105,7 @@ static int wire_take(struct wire *w, size_t len, json_t **ret)
     json_t *value = json_loadb((const char *)w->pending.data, len, JSON_REJECT_DUPLICATES, NULL);
     memmove(w->pending.data, w->pending.data + len + 1, w->pending.len - len - 1);
     w->pending.len -= len + 1;
+    secret_wipe(w->pending.data + w->pending.len, len + 1);
     if (!json_is_object(value)) {
         json_decref(value);
         return -EBADMSG;

@@ -5,9 +5,13 @@
 #include "cmd/help.h"
 #include "cmd/mount.h"
 #include "util/log.h"
+#include "util/secret.h"
 
+#include <jansson.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int main_usage(const char *what)
@@ -37,9 +41,18 @@ static int main_leading_options(int *argc, char ***argv)
     return EXIT_DONE;
 }
 
+/* Access keys, one-time codes and the like pass through JSON on their way to and from the daemon: nothing of it stays behind. */
+static void json_free_wiped(void *p)
+{
+    if (p)
+        secret_wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
 int main(int argc, char **argv)
 {
     setlocale(LC_CTYPE, "");
+    json_set_alloc_funcs(malloc, json_free_wiped);
     if (mount_is_helper(argv[0]))
         return mount_helper(argc - 1, argv + 1, false);
 

@@ -81,6 +81,7 @@ static int mount_open_store(struct mount_work *work, struct reason *reason)
         .sync_close = o->sync_close,
         .cache_bytes = o->cache_bytes,
         .min_seq = o->min_seq,
+        .mfa_code = o->mfa_code,
         .accept_rollback = o->accept_rollback,
         .uid_map = o->uid_map,
     };
@@ -170,6 +171,7 @@ static int mount_run(const struct invocation *inv)
     if (min_seq && mount_options_min_seq(&options, min_seq, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
     options.accept_rollback |= invocation_has(inv, "accept-rollback");
+    options.mfa_code = invocation_value(inv, "mfa");
     if (mount_options_check(&options, &reason) < 0 || secret_source_of(inv, &secret, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
     bool by_option =
@@ -184,6 +186,7 @@ static int mount_run(const struct invocation *inv)
 static const struct option mount_command_options[] = {
     {"f", NULL, "stay in the foreground, log to standard error", NULL, false},
     {"accept-rollback", NULL, "open a store though its metadata is older than it was; what came after it is forgotten", NULL, false},
+    {"mfa", "CODE", "with --accept-rollback, where a device is enrolled: a code of it", NULL, false},
     {"min-seq", "N", "refuse a store whose commit_seq (holdfs status) is below N", NULL, false},
     {"o", "OPT,...", "mount options; mount.fuse.holdfs(8) lists them", NULL, true},
     {0},

@@ -23,6 +23,7 @@ struct mount_options {
     struct serving serving;
     struct secret_source secret;
     bool new_bucket_unversioned, sync_close, accept_rollback;
+    const char *mfa_code; /* for accept_rollback; NULL: none */
     uint64_t min_seq; /* 0: any */
     int64_t settle_s; /* -1: the store's default */
     uint64_t cache_bytes;

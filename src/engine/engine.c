@@ -24,6 +24,7 @@ enum {
     ENGINE_COMPACT_NS = 50000000, /* of each tick for compaction: 5 % of one core at most */
     ENGINE_TRIM_EVERY_S = 16,
     ENGINE_ANCHOR_EVERY_S = 60,
+    ENGINE_KEYS_USED_EVERY_S = 60, /* when access keys were used is written down so often, and at the end */
     ENGINE_DURABLE_EVERY_S = 5, /* an unclean stop verifies at most what was published in this time */
 };
 
@@ -187,6 +188,8 @@ static void worker_round(struct engine *e, unsigned tick)
 {
     compliance_run(e);
     tsa_run(e);
+    if (tick % ENGINE_KEYS_USED_EVERY_S == 0)
+        iam_keys_run(e);
     {
         LOCK_SCOPE(&e->meta);
         int r = inode_save_dirty_dirs(e);
@@ -286,7 +289,7 @@ static struct engine *engine_alloc(const char *dir, const struct store_conf *con
 struct open_how {
     bool create, accept_rollback;
     uint64_t cache_bytes, min_seq;
-    const char *uid_map;
+    const char *uid_map, *mfa_code;
 };
 
 static int open_parts(struct engine *e, const struct open_how *how, struct reason *reason)
@@ -323,6 +326,8 @@ static int open_parts(struct engine *e, const struct open_how *how, struct reaso
         r = compliance_open(e, reason);
     if (r == 0 && !create)
         compliance_raise(e, e->anchor.c_s);
+    if (r == 0 && e->rolled_back)
+        r = mfa_accept(e, how->mfa_code, reason);
     if (r == 0 && !create)
         r = tsa_open(e, reason);
     if (r == 0)
@@ -404,6 +409,7 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
                        &(struct open_how){.accept_rollback = config->accept_rollback,
                                           .cache_bytes = config->cache_bytes,
                                           .min_seq = config->min_seq,
+                                          .mfa_code = config->mfa_code,
                                           .uid_map = config->uid_map},
                        reason);
     if (r == 0 && e->rolled_back && !e->read_only)
@@ -481,8 +487,10 @@ void engine_close(struct engine *e)
     worker_end(e);
     trail_anchors_stop(e);
     tsa_stop(e);
-    if (e->m && !e->failed_open)
+    if (e->m && !e->failed_open) {
+        iam_keys_run(e);
         epoch_run(e);
+    }
     upkeep_close(e);
     handles_release(e);
     if (e->m)

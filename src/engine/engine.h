@@ -104,6 +104,7 @@ struct engine_config {
     int64_t settle_default_s;   /* for new buckets; -1: the store's */
     bool sync_close;            /* close(2) survives power loss too */
     uint64_t cache_bytes;       /* metadata page cache; 0: default */
+    const char *mfa_code;       /* a code of the first account's root, which accept_rollback needs where a device is enrolled; NULL */
     uint64_t min_seq;           /* the metadata must have come to this commit; 0: any */
     bool accept_rollback;       /* open it though it is older than it was (retention.md §3) */
     const char *uid_map;        /* "UID:WHO[/UID:WHO...]" before the store's own uids (auth.md §1); NULL: none */
@@ -369,6 +370,8 @@ int engine_key_delete(struct engine *e, struct caller *c, const char *id);
 int engine_key_rotate(struct engine *e, struct caller *c, const char *id, int64_t grace_s, json_t **ret);
 /* The secret of an active key and who signs with it; -ENOENT for unknown, disabled, and keys of disabled users alike. */
 int engine_key_open(struct engine *e, const char *id, struct secret **ret_secret, struct principal *ret);
+/* A request was rightly signed with it, now: for "last used" of the list, kept to the minute. address "": unknown. */
+void engine_key_used(struct engine *e, const char *id, const char *front, const char *address);
 
 /* ---- MFA devices of an account's root (retention.md §4); each root manages its own ---- */
 

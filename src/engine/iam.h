@@ -56,6 +56,7 @@ struct access_key {
     int64_t created_ms, disable_at_ms; /* 0: never */
     int64_t used_ms;                   /* 0: never */
     char used_front[16], used_address[48];
+    bool used_unsaved;                 /* iam.lock: the row does not have it yet */
     uint8_t sealed[IAM_SECRET_BYTES + XAES_OVERHEAD_BYTES];
     size_t sealed_len;
 };
@@ -121,6 +122,7 @@ int iam_load(struct engine *e); /* M: every row into memory */
 /* ---- iam_key.c ---- */
 int iam_key_wrap_load(struct engine *e); /* M: the key that access keys are wrapped under, if there is one */
 int iam_wrap_make(struct engine *e);      /* M, txn: makes it where there is none; iam_wrap_end() after that transaction */
+void iam_keys_run(struct engine *e); /* the worker, and closing: writes down when keys were used. Takes M */
 void iam_wrap_end(struct engine *e, bool committed);
 int iam_keys_drop(struct engine *e, const char *account, const char *userid); /* M, txn: rows of all of them ("" the root's) */
 void iam_keys_forget(struct engine *e, const char *account, const char *userid); /* M, iam.lock (write): the same in memory */

@@ -12,7 +12,8 @@ enum {
     KEK_KIND_ACCESS = 3,
     SECRET_RANDOM_BYTES = 30, /* 40 characters of base64 */
     SECRET_MIN_BYTES = 8,
-    KEY_ID_MIN_CHARS = 16
+    KEY_ID_MIN_CHARS = 16,
+    USED_EVERY_MS = 60000 /* how exact "last used" is: not each request is a write */
 };
 
 /* ---- the key they are sealed under ---- */
@@ -431,4 +432,58 @@ int engine_key_open(struct engine *e, const char *id, struct secret **ret_secret
     int r = key_open(e, id, ret_secret, ret);
     pthread_rwlock_unlock(&e->iam->lock);
     return r;
+}
+
+static bool used_lately(const struct access_key *k, int64_t now_ms, const char *front, const char *address)
+{
+    int64_t since = now_ms - k->used_ms;
+    return since >= 0 && since < USED_EVERY_MS && strcmp(k->used_front, front) == 0 && strcmp(k->used_address, address) == 0;
+}
+
+void engine_key_used(struct engine *e, const char *id, const char *front, const char *address)
+{
+    int64_t now_ms = clock_wall_ns() / 1000000;
+    pthread_rwlock_rdlock(&e->iam->lock);
+    struct access_key *k = iam_key(e, id);
+    bool known = !k || used_lately(k, now_ms, front, address);
+    pthread_rwlock_unlock(&e->iam->lock);
+    if (known)
+        return;
+    pthread_rwlock_wrlock(&e->iam->lock);
+    k = iam_key(e, id);
+    if (k) {
+        k->used_ms = now_ms;
+        snprintf(k->used_front, sizeof k->used_front, "%s", front);
+        snprintf(k->used_address, sizeof k->used_address, "%s", address);
+        k->used_unsaved = true;
+    }
+    pthread_rwlock_unlock(&e->iam->lock);
+}
+
+/* The next key whose use is not written down, as it is to be written. */
+static bool used_next(struct engine *e, struct access_key *ret)
+{
+    bool found = false;
+    pthread_rwlock_wrlock(&e->iam->lock);
+    for (size_t n = 0; !found && n < e->iam->key_count; n++) {
+        found = e->iam->keys[n]->used_unsaved;
+        e->iam->keys[n]->used_unsaved = false;
+        *ret = *e->iam->keys[n];
+    }
+    pthread_rwlock_unlock(&e->iam->lock);
+    return found;
+}
+
+void iam_keys_run(struct engine *e)
+{
+    struct access_key k;
+    LOCK_SCOPE(&e->meta);
+    while (e->iam && !e->read_only && used_next(e, &k)) {
+        int r = txn_begin(e);
+        if (r == 0)
+            r = txn_end(e, iam_key_put(e, &k));
+        if (r < 0)
+            log_warning("when the access key %s was used could not be written down: %s", k.id, strerror(-r));
+    }
+    secret_wipe(&k, sizeof k);
 }

@@ -269,6 +269,28 @@ int mfa_spend(struct engine *e, struct caller *c, const char *account, const str
     return 0;
 }
 
+int mfa_accept(struct engine *e, const char *text, struct reason *reason)
+{
+    const char *account = e->conf.account_id;
+    struct mfa_code code = {0};
+    struct verdict v = {0};
+    size_t of_account = 0;
+    for (size_t n = 0; n < e->mfa->count; n++)
+        of_account += strcmp(e->mfa->devices[n]->account, account) == 0;
+    if (!of_account)
+        return 0;
+    if (!text || !totp_code_valid(text))
+        return reason_fail(reason, EACCES, "an MFA device is enrolled, so accepting an earlier state needs a code: holdfs mount --accept-rollback --mfa CODE");
+    snprintf(code.code, sizeof code.code, "%s", text);
+    int r = look_at(e, account, &code, &v);
+    secret_wipe(&code, sizeof code);
+    if (r < 0)
+        return r;
+    if (v.answer != TOTP_RIGHT)
+        return reason_fail(reason, EACCES, "Mfa Authentication failed: the earlier state is not accepted");
+    return e->read_only ? 0 : keep(e, &v);
+}
+
 int engine_mfa_code(struct engine *e, struct caller *c, const char *account, const char *serial, const char *text)
 {
     struct mfa_code code = {0};

@@ -43,6 +43,9 @@ void mfa_close(struct engine *e);
 /* Checks a code for an account whose root the caller is, and spends it: caller->mfa on success. -EACCES (wrong, replayed, not root, no
  * device), -EAGAIN (locked), with the sentence. To be followed by durable_advance() before what it allows. M, no transaction. */
 int mfa_spend(struct engine *e, struct caller *c, const char *account, const struct mfa_code *code);
+/* The state of a store that was put back is to be accepted: where a device is enrolled in it, by a code. A wrong one leaves nothing
+ * behind, for it must not carry the state forward. M, no transaction. */
+int mfa_accept(struct engine *e, const char *code, struct reason *reason);
 int mfa_account_drop(struct engine *e, const char *account);    /* M, txn: rows of all its devices */
 void mfa_account_forget(struct engine *e, const char *account); /* M: the same in memory */
 

@@ -278,6 +278,8 @@ static json_t *bucket_json(const struct bucket *b)
     json_object_set_new(out, "orphan_keep_s",
                         b->orphan_keep_s == INT64_MAX ? json_string("forever")
                                                       : json_integer(b->orphan_keep_s));
+    if (b->mfa_delete != MFA_DELETE_NEVER)
+        json_object_set_new(out, "mfa_delete", json_string(b->mfa_delete == MFA_DELETE_ENABLED ? "Enabled" : "Disabled"));
     if (b->default_mode)
         json_object_set_new(out, "default_retention",
                             json_pack("{s:s, s:i, s:i}", "mode", modes[b->default_mode], "days",

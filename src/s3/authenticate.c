@@ -179,6 +179,8 @@ static int judge_signature(struct request *q, const struct claim *c, bool query_
         bytes_done(&text);
     }
     bytes_done(&canonical);
+    if (r == 0)
+        engine_key_used(q->engine, q->signature.key_id, "s3", q->address);
     return r;
 }
 

@@ -453,4 +453,39 @@ def a_store_without_a_device_approves_nothing_and_one_without_locks_is_reset(sto
     other.umount()
 
 
+@case("retention §3, A 23")
+def an_earlier_state_is_accepted_with_a_code_only(store, bucket):
+    other = Store("--test-store", env={"HOLDFS_TEST_CLOCK": clock.path}).mount()
+    status, shown, secret = enroll(other, "key")
+    same(0, status, shown)
+    devices["key"] = secret
+    clock.passes(30)
+    other.umount()
+    earlier = other.metadata()
+    other.mount()
+    other.bucket("later")
+    other.umount()
+    other.put_metadata(earlier)
+
+    def mount(*words):
+        done = subprocess.run([other.binary, "mount", "--passphrase-file", other.passphrase, *words, other.dir, other.mnt], capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL, env=other.env)
+        return done.returncode, done.stderr
+
+    status, said = mount()
+    check(status == 1 and "older than it was" in said, f"not accepted: {said}")
+    status, said = mount("--accept-rollback")
+    check(status == 1 and "--mfa CODE" in said, f"without a code: {said}")
+    for _ in range(3):
+        status, said = mount("--accept-rollback", "--mfa", wrong("key"))
+        check(status == 1 and "Mfa Authentication failed" in said, f"with a wrong one: {said}")
+    same(earlier["meta.db"], other.metadata()["meta.db"], "the metadata after all refusals")
+    status, said = mount("--accept-rollback", "--mfa", fresh("key"))
+    same(0, status, f"exit with a right one: {said}")
+    same([], os.listdir(other.mnt), "the earlier state")
+    spent = code_at(devices.pop("key"), clock.now["wall"])
+    same(1, other.run("mfa", "unlock", other.mnt, spent, ok=False).returncode, "exit for the code that was spent on it")
+    other.end_daemon()
+
+
 main("--test-store", options="allow_other", env={"HOLDFS_TEST_CLOCK": clock.path})

@@ -453,6 +453,29 @@ static void access_keys_outlive_a_rotation(void **state)
     json_decref(made);
 }
 
+static void keys_tell_when_they_were_used(void **state)
+{
+    (void)state;
+    json_t *made = NULL, *list = NULL;
+    user(NULL, "alice", 1001, NULL);
+    ok(engine_key_create(S.e, &S.c, NULL, "alice", NULL, &made));
+    ok(engine_key_list(S.e, &S.c, NULL, "alice", &list));
+    assert_null(json_object_get(json_array_get(json_object_get(list, "keys"), 0), "last_used"));
+    json_decref(list);
+    engine_key_used(S.e, "AKIANOSUCHKEY0000000", "s3", "192.0.2.1");
+    engine_key_used(S.e, text(made, "AccessKeyId"), "s3", "192.0.2.1");
+    engine_key_used(S.e, text(made, "AccessKeyId"), "s3", "2001:db8::1");
+    store_reopen(&S);
+    ok(engine_key_list(S.e, &S.c, NULL, "alice", &list));
+    const json_t *key = json_array_get(json_object_get(list, "keys"), 0);
+    assert_string_equal(text(key, "last_front"), "s3");
+    assert_string_equal(text(key, "last_address"), "2001:db8::1");
+    assert_int_equal(strlen(text(key, "last_used")), 24);
+    opens(text(made, "AccessKeyId"), text(made, "SecretAccessKey"), "alice");
+    json_decref(list);
+    json_decref(made);
+}
+
 /* ---- each root its own ---- */
 
 static void a_root_manages_its_own_account_alone(void **state)
@@ -494,6 +517,7 @@ int main(void)
         TEST(access_keys_open_as_long_as_they_are_active),
         TEST(keys_are_taken_in_and_bounded),
         TEST(access_keys_outlive_a_rotation),
+        TEST(keys_tell_when_they_were_used),
         TEST(a_root_manages_its_own_account_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
