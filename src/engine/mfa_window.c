@@ -189,8 +189,10 @@ int mfa_root_demanded(struct engine *e, struct caller *c, const char *action, co
     int64_t age_s;
     struct span key = window_key(v);
     bool root = c->principal.kind == PRINCIPAL_ROOT && strcmp(c->principal.account, b->account) == 0;
-    if (root && mfa_in_force(e, c, b, key, v ? v->seq : 0, &age_s))
+    if (root && mfa_in_force(e, c, b, key, v ? v->seq : 0, &age_s)) {
+        c->mfa = true; /* for the record of what it does */
         return 0;
+    }
     if (v)
         version_id_text(v, id);
     trail_refuse(c, action, "mfa", b, key, id);

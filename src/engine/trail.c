@@ -183,6 +183,7 @@ static void put_identity(const struct caller *c, char arn[128], struct audit_rec
     r->identity.account = p->account;
     r->identity.principal_id = p->kind == PRINCIPAL_USER ? p->userid : p->account;
     r->identity.user = p->kind == PRINCIPAL_USER ? p->name : NULL;
+    r->identity.mfa = c->mfa;
     for (size_t n = 0; n < c->value_count; n++)
         r->identity.mfa |= c->values[n].key == AUTH_MFA_PRESENT && c->values[n].len == 4 && memcmp(c->values[n].text, "true", 4) == 0;
 }

@@ -488,4 +488,38 @@ def an_earlier_state_is_accepted_with_a_code_only(store, bucket):
     other.end_daemon()
 
 
+@case("auth §8, logs §3.1")
+def the_trail_tells_of_codes_and_holds_none(store, bucket):
+    name = with_mfa(store, bucket)
+    one, two = versions_of(bucket + "/f", 2)
+    refuses("EACCES", os.unlink, one)
+    bad, right = wrong(), fresh()
+    refuses("EACCES", put, store.mnt, "mfa", bad)
+    put(bucket, "mfa", f"{right} 30")
+    os.unlink(one)
+    drop(bucket, "mfa")
+    put(two, "mfa", fresh())
+    put(bucket, "bucket.versioning", f"Enabled MfaDelete=Disabled {fresh()}")
+    store.run("audit", "verify", store.mnt)
+    records = [json.loads(line) for line in store.run("audit", "tail", "--json", "-n", "10000", store.mnt).stdout.splitlines()]
+    here = [r for r in records if name in json.dumps(r)]
+    events = [r["eventName"] for r in records]
+    for event in ("EnableMFADevice", "DeleteVirtualMFADevice", "UnlockMfa", "LockMfa", "ApproveClock"):
+        check(event in events, f"{event} among {sorted(set(events))}")
+    refused = [r for r in here if r.get("errorCode") == "AccessDenied" and r["additionalEventData"].get("rule") == "mfa"]
+    check(any(r["eventName"] == "DeleteObjectVersion" for r in refused), f"what was refused for want of a code: {refused}")
+    check(any(r.get("errorCode") == "AccessDenied" and r["eventName"] == "UseMfaCode" for r in records), "a wrong code")
+    changes = [r["requestParameters"] for r in here if r["eventName"] == "PutBucketVersioning" and "errorCode" not in r]
+    check(any("MfaDelete=Disabled" in json.dumps(c) for c in changes), f"what was set: {changes}")
+    done = [r for r in here if r["eventName"] == "DeleteObjectVersion" and "errorCode" not in r]
+    check(len(done) == 1, f"the removal: {done}")
+    same("true", done[0]["userIdentity"].get("sessionContext", {}).get("attributes", {}).get("mfaAuthenticated"), "mfaAuthenticated of it")
+    for r in records:
+        text = json.dumps({k: v for k, v in r.items() if k in ("requestParameters", "responseElements", "errorMessage")})
+        check(not re.search(r"\b(%s|%s)\b" % (bad, right), text), f"a code in the trail: {text}")
+        check("MfaDelete=Disabled " not in text and "MfaDelete=Enabled " not in text, f"what stood behind it: {text}")
+    log = read(store.log).decode(errors="replace")
+    check(bad not in log.split() and right not in log.split(), "a code in the log")
+
+
 main("--test-store", options="allow_other", env={"HOLDFS_TEST_CLOCK": clock.path})

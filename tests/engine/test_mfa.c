@@ -96,7 +96,9 @@ static int remove_version(struct rig *r, const char *key, int n)
     assert_int_equal(engine_bucket_find(r->e, "bkt", 3, &bucket, &root), 0);
     struct engine_place place = {bucket, span_of(key, strlen(key))};
     reason_clear(&r->c.reason);
-    return engine_version_delete(r->e, &r->c, &place, rig_version(r, path, n));
+    int got = engine_version_delete(r->e, &r->c, &place, rig_version(r, path, n));
+    r->c.mfa = false;
+    return got;
 }
 
 static int setup(void **state)
