@@ -65,6 +65,7 @@ static const struct operation operation_table[] = {
     {"fsck", 0, operation_fsck},
     {"checkpoint", 0, operation_checkpoint},
     {"scrub", 0, operation_scrub},
+    {"rekey", 0, operation_rekey},
     {"backup", 0, operation_backup},
     {"gc", 0, operation_gc},
     {"compact", 0, operation_compact},

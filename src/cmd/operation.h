@@ -90,6 +90,7 @@ OPERATION(audit_rotate_key);
 OPERATION(fsck);
 OPERATION(checkpoint);
 OPERATION(scrub);
+OPERATION(rekey);
 OPERATION(backup);
 OPERATION(gc);
 OPERATION(compact);

@@ -37,6 +37,13 @@ int operation_scrub(struct operation_call *call)
     return engine_scrub(call->engine, call->caller, call->progress, &call->result);
 }
 
+int operation_rekey(struct operation_call *call)
+{
+    char bucket[LIMIT_BUCKET_NAME_CHARS + 1];
+    int r = operation_bucket_name(call, bucket);
+    return r < 0 ? r : engine_rekey(call->engine, call->caller, bucket, call->progress, &call->result);
+}
+
 int operation_backup(struct operation_call *call)
 {
     const char *dir = operation_text(call, "directory");

@@ -592,6 +592,10 @@ int engine_backup(struct engine *e, struct caller *c, const struct engine_backup
  * "rewrapped","kept","destroyed","epoch"}. */
 int engine_bucket_rotate_key(struct engine *e, struct caller *c, const char *bucket, bool rewrap, struct engine_progress progress,
                              json_t **ret);
+/* Every frame of the bucket under new data keys, in new segments; locked versions too, which stay what they are. Stopped, it is taken up
+ * again by the next call. ret: {"bucket","versions" (looked at),"rekeyed","kept" (with a frame that does not open),"sealed_bytes",
+ * "shared_bytes"}. */
+int engine_rekey(struct engine *e, struct caller *c, const char *bucket, struct engine_progress progress, json_t **ret);
 int engine_rotate_root(struct engine *e, struct caller *c, json_t **ret); /* {"epoch"} */
 int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret); /* {"page_generation"} */
 /* A new M for a store that nothing has open: slots, bucket keys, metadata. config->unlock opens it and is among renewal->secrets.

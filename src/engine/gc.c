@@ -374,6 +374,13 @@ static void background_drop(struct engine *e)
     e->upkeep->background = NULL;
 }
 
+int upkeep_collect(struct engine *e, struct engine_progress progress)
+{
+    struct cycle_totals t;
+    background_drop(e);
+    return run_cycle(e, CYCLE_GC, progress, &t);
+}
+
 int engine_gc(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret)
 {
     int r = upkeep_may(e, c, "holdfs:CollectGarbage");

@@ -108,6 +108,8 @@ void checkpoints_forget(struct engine *e); /* what they hold is to open nothing 
 void checkpoint_open(struct engine *e);
 void checkpoint_run(struct engine *e); /* the worker, each second */
 
+/* gc.c: removes what nothing refers to. upkeep.lock held. */
+int upkeep_collect(struct engine *e, struct engine_progress progress);
 int upkeep_may(struct engine *e, struct caller *c, const char *what);
 int upkeep_tell(struct engine_progress p, const char *what, uint64_t done, uint64_t total); /* -ECANCELED */
 
