@@ -213,14 +213,18 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     c->request = NULL;
     c->request_id[0] = '\0';
     c->refused.action = NULL;
-    if (!e->iam || !e->iam->account_count || strcmp(front, "internal") == 0) { /* the store's own work, also while it opens */
+    bool known = false;
+    if (e->iam && strcmp(front, "internal") != 0) {
+        pthread_rwlock_rdlock(&e->iam->lock);
+        known = e->iam->account_count > 0;
+        if (known)
+            c->principal = uid_principal(e, uid);
+        pthread_rwlock_unlock(&e->iam->lock);
+    }
+    if (!known) { /* the store's own work, also while it opens */
         c->principal = (struct principal){.kind = PRINCIPAL_ROOT, .name = "root"};
         memcpy(c->principal.account, e->conf.account_id, sizeof c->principal.account);
-        return;
     }
-    pthread_rwlock_rdlock(&e->iam->lock);
-    c->principal = uid_principal(e, uid);
-    pthread_rwlock_unlock(&e->iam->lock);
 }
 
 static bool principal_same(const struct principal *a, const struct principal *b)

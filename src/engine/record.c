@@ -40,6 +40,50 @@ int record_copy(struct record *dst, const struct record *src)
     return 0;
 }
 
+bool record_same_content(const struct record *a, const struct record *b)
+{
+    if (a->size_bytes != b->size_bytes)
+        return false;
+    if (a->map && b->map)
+        return extmap_same(a->map, b->map);
+    const struct extmap *one = a->map ? a->map : b->map;
+    return !one || !one->count;
+}
+
+static bool instant_same(struct instant a, struct instant b)
+{
+    return a.sec == b.sec && a.nsec == b.nsec;
+}
+
+/* Attributes in order, but where the content came from. */
+static bool attrs_same(const struct attrs *a, const struct attrs *b)
+{
+    size_t at_a = 0, at_b = 0;
+    for (;;) {
+        struct attr_item x, y;
+        bool more_a, more_b;
+        do
+            more_a = attrs_next(a, &at_a, &x);
+        while (more_a && x.kind == ATTR_FACT && x.name_len == 4 && !memcmp(x.name, "tied", 4));
+        do
+            more_b = attrs_next(b, &at_b, &y);
+        while (more_b && y.kind == ATTR_FACT && y.name_len == 4 && !memcmp(y.name, "tied", 4));
+        if (!more_a || !more_b)
+            return more_a == more_b;
+        if (x.kind != y.kind || x.name_len != y.name_len || x.len != y.len || memcmp(x.name, y.name, x.name_len) ||
+            memcmp(x.value, y.value, x.len))
+            return false;
+    }
+}
+
+bool record_same(const struct record *a, const struct record *b)
+{
+    return a->mode == b->mode && a->uid == b->uid && a->gid == b->gid && a->rdev_major == b->rdev_major &&
+           a->rdev_minor == b->rdev_minor && instant_same(a->mtime, b->mtime) && a->atime_set == b->atime_set &&
+           (!a->atime_set || instant_same(a->atime, b->atime)) && !strcmp(a->etag, b->etag) && attrs_same(&a->attrs, &b->attrs) &&
+           record_same_content(a, b);
+}
+
 static void put_instant(struct bytes *out, struct instant t)
 {
     bytes_put_u64(out, (uint64_t)t.sec);

@@ -69,6 +69,9 @@ static inline bool record_inline(const struct record *r)
     return !r->map || extmap_all_inline(r->map);
 }
 int record_copy(struct record *dst, const struct record *src); /* map is shared by reference */
+bool record_same_content(const struct record *a, const struct record *b);
+/* Content, and all attributes but the change time and who made it. */
+bool record_same(const struct record *a, const struct record *b);
 /* data: map->inline_data goes to the row's `data`, not into the body. */
 void record_encode(const struct record *r, struct bytes *out);
 int record_decode(const void *body, size_t len, const void *data, size_t data_len, struct record *ret); /* -EBADMSG */

@@ -51,6 +51,8 @@ struct key_scan {
     struct restore *r;
     struct key_state *s;
     bool newest_seen, others_last;
+    bool same;            /* what is to be shown again is what shows */
+    struct record newest; /* since the instant; owned */
 };
 
 /* Newest first: down to the version that is to be shown again. With `by` that is the one below that
@@ -61,25 +63,26 @@ static int key_scan_row(void *arg, const struct version_row *row)
     if (row->flags & VERSION_REPLACED)
         return 0;
     const char *by = k->r->params->by;
-    struct record record = {0};
+    struct record record;
+    int r = record_decode(row->body.p, row->body.len, row->data.p, row->data.len, &record);
+    if (r < 0)
+        return r == -EBADMSG ? -EIO : r;
     bool since = row->publish_ns > k->r->at_ns;
-    bool theirs = false;
-    if (!k->newest_seen || (by && since)) {
-        int r = record_decode(row->body.p, row->body.len, row->data.p, row->data.len, &record);
-        if (r < 0)
-            return r == -EBADMSG ? -EIO : r;
-        theirs = by && !strcmp(record.made_by, by);
+    bool theirs = by && !strcmp(record.made_by, by);
+    bool found = !since || (by && !theirs);
+    if (found) {
+        k->s->then_seq = row->flags & VERSION_MARKER ? 0 : row->seq;
+        k->same = k->s->then_seq && k->s->now_seq && record_same(&record, &k->newest);
     }
     if (!k->newest_seen) {
         k->newest_seen = true;
         k->s->now_seq = row->flags & VERSION_MARKER ? 0 : row->seq;
         k->others_last = by && since && !theirs;
         memcpy(k->s->made_by, record.made_by, sizeof k->s->made_by);
+        k->newest = record;
+    } else {
+        record_done(&record);
     }
-    record_done(&record);
-    bool found = !since || (by && !theirs);
-    if (found)
-        k->s->then_seq = row->flags & VERSION_MARKER ? 0 : row->seq;
     return found;
 }
 
@@ -97,12 +100,13 @@ static int key_judge(struct restore *r, uint32_t bucket, struct span key, struct
     }
     struct key_scan k = {.r = r, .s = ret};
     q = r->e->meta_ops->version_scan(r->e->m, bucket, key, UINT64_MAX, key_scan_row, &k);
+    record_done(&k.newest);
     if (q < 0)
         return q;
     if (k.others_last)
         ret->verdict = OTHERS;
     else if (ret->then_seq && ret->now_seq)
-        ret->verdict = ret->then_seq == ret->now_seq ? SAME : CHANGED;
+        ret->verdict = k.same || ret->then_seq == ret->now_seq ? SAME : CHANGED; /* the same: restored before */
     else if (ret->then_seq)
         ret->verdict = DELETED;
     else if (ret->now_seq)

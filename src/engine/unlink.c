@@ -218,21 +218,6 @@ int version_others(struct engine *e, const struct version *v, bool *ret_any, boo
     return r;
 }
 
-static bool record_same_content(const struct record *a, const struct record *b)
-{
-    if (a->size_bytes != b->size_bytes)
-        return false;
-    struct bytes x = {0}, y = {0};
-    if (a->map)
-        extmap_encode(a->map, &x);
-    if (b->map)
-        extmap_encode(b->map, &y);
-    bool same = x.len == y.len && (!x.len || !memcmp(x.data, y.data, x.len));
-    bytes_done(&x);
-    bytes_done(&y);
-    return same;
-}
-
 /* A version remembers the one it was renamed from (u64 sequence, key), so that unlinking the new name is known to lose nothing. */
 int version_tie(struct record *record, const struct version *from)
 {

@@ -119,6 +119,9 @@ uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length)
 int extmap_seek_data(const struct extmap *m, uint64_t offset, uint64_t *ret);
 int extmap_seek_hole(const struct extmap *m, uint64_t offset, uint64_t *ret);
 
+/* Whether both read the same frames at the same places; how their keys are wrapped does not matter. */
+bool extmap_same(const struct extmap *a, const struct extmap *b);
+
 uint64_t extmap_data_bytes(const struct extmap *m);   /* bytes that are not holes */
 uint64_t extmap_stored_bytes(const struct extmap *m); /* frames on disk, overhead included, shared or not */
 

@@ -4,6 +4,7 @@
 #include "pipeline/extmap_run.h"
 
 #include <errno.h>
+#include <string.h>
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -84,6 +85,26 @@ bool extmap_all_inline(const struct extmap *m)
     struct extmap_cursor at = {0};
     for (const struct extent *e; (e = extmap_next(m, &at));) {
         if (e->segment)
+            return false;
+    }
+    return true;
+}
+
+/* Where a frame lies says nothing: compaction moves it. A data key numbers its frames once (E8). */
+static bool extent_same(const struct extmap *a, const struct extent *x, const struct extmap *b, const struct extent *y)
+{
+    return x->offset_bytes == y->offset_bytes && x->length_bytes == y->length_bytes && x->number == y->number &&
+           x->skip_bytes == y->skip_bytes && x->plain_bytes == y->plain_bytes && x->last_plain_bytes == y->last_plain_bytes &&
+           x->frames == y->frames && !memcmp(a->deks[x->dek].id, b->deks[y->dek].id, sizeof a->deks[x->dek].id);
+}
+
+bool extmap_same(const struct extmap *a, const struct extmap *b)
+{
+    struct extmap_cursor at_a = {0}, at_b = {0};
+    if (a->size_bytes != b->size_bytes || a->count != b->count)
+        return false;
+    for (const struct extent *x, *y; (x = extmap_next(a, &at_a)) && (y = extmap_next(b, &at_b));) {
+        if (!extent_same(a, x, b, y))
             return false;
     }
     return true;

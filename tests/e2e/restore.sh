@@ -63,6 +63,14 @@ is "new names stay without --delete-newer" 1000 "$(find "$B" -name '*.locked' | 
 check "with --delete-newer" "$HOLDFS" restore --at "$t2" --delete-newer "$B"
 is "they go" "$want" "$(sums)"
 
+# the same again
+history=$(cd "$B/.versions" && find . | sort)
+matches "a restore that was done has nothing more to do" '"todo": ?0' "$("$HOLDFS" restore --json --at "$t2" --delete-newer "$B")"
+is "and makes no version" "$history" "$(cd "$B/.versions" && find . | sort)"
+chmod 0601 "$B/d1/sub/f3"
+check "what was changed since is put right by another" "$HOLDFS" restore --at "$t2" "$B"
+is "its mode too" 644 "$(stat -c %a "$B/d1/sub/f3")"
+
 # --only deletes
 echo changed >"$B/d1/sub/f1" && rm "$B/d1/sub/f2"
 check "--only deletes" "$HOLDFS" restore --at "$t2" --only deletes "$B"

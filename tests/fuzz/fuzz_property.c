@@ -75,6 +75,7 @@ static void check_short_forms(const char *text, size_t len)
     uint32_t mask;
     bool on;
     enum versioning v;
+    enum mfa_delete mfa;
     struct reason why = {0};
     if (bucket_settle_parse(text, &n, NULL) == 0)
         must(n >= 0 && n <= 86400);
@@ -83,8 +84,8 @@ static void check_short_forms(const char *text, size_t len)
     if (bucket_mode_mask_parse(text, &mask, NULL) == 0)
         must(mask <= 0777);
     bucket_compression_parse(text, &on, NULL);
-    if (bucket_versioning_parse(text, len, &v, &why) == 0)
-        must(v == VERSIONING_ENABLED || v == VERSIONING_SUSPENDED);
+    if (bucket_versioning_parse(text, len, &v, &mfa, &why) == 0)
+        must(v == VERSIONING_ENABLED || (v == VERSIONING_SUSPENDED && mfa != MFA_DELETE_ENABLED));
     else
         must(why.text[0]);
     if (bucket_encryption_parse(text, len, &why) < 0)
