@@ -185,6 +185,33 @@ def a_deny_of_foreign_networks_shuts_the_mount_out_unless_spared(store, bucket):
     users.decides(EXPLICIT, "root", "GetObject", arn(name + "/k"), aws__SourceIp="127.0.0.1")
 
 
+@case("auth 40, 41, 42, 45")
+def conditions_over_none_one_and_many_values(store, bucket):
+    name = begin(store, bucket)
+    key = "s3:RequestObjectTagKeys"
+
+    def answers(condition, cases, action="PutObjectTagging", of=key):
+        users.policy("alice", allow(action, name + "/*" if "Object" in action else name, condition=condition))
+        for values, want in cases:
+            words = [w for v in values for w in ("--context", f"{of}={v}")]
+            done = store.run("user", "can", *words, store.mnt, "alice", "s3:" + action, arn(name + "/k" if "Object" in action else name), ok=False)
+            same(0 if want else 1, done.returncode, f"{condition} of {values}: {done.stdout}{done.stderr}")
+
+    answers({"StringNotEquals": {"s3:x-amz-acl": ["x", "y"]}}, (("y", False), ("z", True), ((), True)), "PutObject", "s3:x-amz-acl")
+    answers({"ForAllValues:StringEquals": {key: ["a", "b"]}}, (("a", True), ("ac", False), ((), True)))
+    answers({"ForAnyValue:StringEquals": {key: ["a", "b"]}}, (("ac", True), ((), False)))
+    answers({"ForAnyValue:StringNotEquals": {key: ["a", "b"]}}, (("a", False), ("ac", True)))
+    answers({"NumericLessThanEquals": {"s3:max-keys": "10"}}, ((["5"], True), (["11"], False), ((), False)), "ListBucket", "s3:max-keys")
+    # and the mount, whose setxattr has the keys of the tags that are set
+    os.chmod(bucket + "/k", 0o666)
+    users.policy("alice", allow("GetObject", name + "/*"), allow("PutObjectTagging", name + "/*", condition={"ForAllValues:StringEquals": {key: ["a", "b"]}}))
+    works(ALICE, put, bucket + "/k", "tagging", "a=1")
+    denied(ALICE, put, bucket + "/k", "tagging", "a=1&c=2")
+    same(2, store.run("user", "can", "--context", "nothing", store.mnt, "alice", "s3:GetObject", "*", ok=False).returncode, "exit for no KEY=VALUE")
+    same(1, store.run("user", "can", "--context", "s3:nothing=1", store.mnt, "alice", "s3:GetObject", "*", ok=False).returncode, "exit for no key")
+    same(2, store.run("user", "can", store.mnt, "alice", "s3:GetObject", ok=False).returncode, "exit for a missing resource")
+
+
 @case("auth 44")
 def all_actions_but_one_all_resources_but_one(store, bucket):
     name = begin(store, bucket)
@@ -479,6 +506,10 @@ def a_mount_may_say_who_a_uid_is(store, bucket):
         users.decides(IMPLICIT, ALICE, "GetObject", arn(name + "/k"))
         store.run("user", "enable", store.mnt, "bob")
         works(ALICE, slurp, bucket + "/k")
+        store.remount("allow_other,uid-map=*:bob")  # everybody is one, so the kernel may keep all it knows
+        for uid in (ALICE, BOB, NOBODY, 0):
+            works(uid, slurp, bucket + "/k")
+            denied(uid, os.listdir, bucket)
     finally:
         store.remount("allow_other")
     done = store.run("user", "map", store.mnt, str(ALICE), "bob", ok=False)
