@@ -38,14 +38,27 @@ static void init_authorities(const struct invocation *inv, const char *list[LIMI
     list[n] = NULL;
 }
 
+static void public_key_read(const char *dir, char pem[256])
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/audit.pub", dir);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(pem, 1, 255, f) : 0;
+    pem[n] = '\0';
+    if (f)
+        fclose(f);
+}
+
 static void init_report(const struct invocation *inv, const char *dir, const struct store_conf *conf,
                         const char *recovery)
 {
     char id[37], clock[40];
+    char pem[256] = "";
+    public_key_read(dir, pem);
     uuid_format(conf->store_id, id);
     timeform_format_ms(conf->created_s * 1000, clock);
     if (inv->json) {
-        json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "store", dir, "store_id", id,
+        json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s*}", "audit_public_key", pem, "store", dir, "store_id", id,
                                 "account_id", conf->account_id, "region", conf->region, "clock", clock,
                                 "retention_clock", conf->retention_clock, "recovery_code", recovery);
         json_dumpf(doc, stdout, JSON_INDENT(2));
@@ -55,6 +68,7 @@ static void init_report(const struct invocation *inv, const char *dir, const str
     }
     printf("store      %s\nid         %s\naccount    %s\nregion     %s\nclock      %s (%s)\n", dir, id,
            conf->account_id, conf->region, clock, conf->retention_clock);
+    printf("\nWhoever is to check the audit trail needs this key, which is also in %s/audit.pub:\n\n%s", dir, pem);
     if (recovery)
         printf("\nRecovery code, shown this once. It opens the store when the passphrase is lost; keep it "
                "elsewhere:\n\n"

@@ -127,6 +127,15 @@ static bool slot_number(const char *text, unsigned *ret)
     return *text >= '0' && *text <= '9' && !*end && n < LIMIT_SLOTS;
 }
 
+/* For the audit trail of a store that this command has not open. */
+static void slot_tell(const struct slot_job *job, const char *event, int n, int r, const struct reason *reason)
+{
+    if (r < 0 && r != -EACCES)
+        return;
+    json_t *params = n >= 0 ? json_pack("{s:i}", "slot", n) : json_object();
+    engine_audit_pending(job->target.store, getuid(), getpid(), event, r < 0 ? reason->text : NULL, params);
+}
+
 /* ---- the verbs ---- */
 
 static const char *slot_kind_name(enum slot_kind kind)
@@ -173,6 +182,7 @@ static int add_slot_run(const struct invocation *inv)
         return status;
     unsigned n;
     int r = store_slot_add(&job.change, &n, &reason);
+    slot_tell(&job, "AddKeySlot", r < 0 ? -1 : (int)n, r, &reason);
     if (r < 0)
         return command_refuse_reason(&reason, r, inv->operands[0]);
     printf("slot %u\n", n);
@@ -190,6 +200,7 @@ static int change_slot_run(const struct invocation *inv)
     if (status != EXIT_DONE)
         return status;
     int r = store_slot_change(&job.change, n, &reason);
+    slot_tell(&job, "ChangeKeySlot", (int)n, r, &reason);
     return r < 0 ? command_refuse_reason(&reason, r, inv->operands[0]) : EXIT_DONE;
 }
 
@@ -204,6 +215,7 @@ static int remove_slot_run(const struct invocation *inv)
     if (status != EXIT_DONE)
         return status;
     int r = store_slot_remove(&job.change, n, &reason);
+    slot_tell(&job, "RemoveKeySlot", (int)n, r, &reason);
     return r < 0 ? command_refuse_reason(&reason, r, inv->operands[0]) : EXIT_DONE;
 }
 
@@ -218,6 +230,7 @@ static int new_recovery_run(const struct invocation *inv)
     uint8_t secret[32];
     char code[66];
     int r = store_slot_new_recovery(&job.change, &n, secret, &reason);
+    slot_tell(&job, "NewRecoveryCode", r < 0 ? -1 : (int)n, r, &reason);
     if (r < 0)
         return command_refuse_reason(&reason, r, inv->operands[0]);
     recovery_code_format(secret, code);

@@ -402,6 +402,8 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
     r = store_lock(config->dir, config->read_only, config->owner_text, &e->lock_fd, reason);
     if (r == 0)
         r = store_header_open(config->dir, conf.store_id, config->unlock, config->read_only, &e->keys, &repaired, reason);
+    if (r == -EACCES && reason)
+        engine_audit_pending(config->dir, getuid(), getpid(), "OpenStore", reason->text, json_pack("{s:s}", "by", e->owner_text));
     if (r == 0 && repaired)
         log_warning("one of the two store headers of '%s' was damaged; it was rewritten from the other", config->dir);
     if (r == 0)

@@ -522,6 +522,9 @@ int engine_audit_export(struct engine *e, struct caller *c, const json_t *option
 int engine_audit_heads(struct engine *e, struct caller *c, uint64_t after, json_t **ret);
 int engine_audit_set(struct engine *e, struct caller *c, const char *name, const char *value); /* audit:Configure */
 int engine_audit_rotate_key(struct engine *e, struct caller *c, json_t **ret);                 /* {"key","public_key":PEM} */
+/* What happened to a store whose metadata this process has not open: noted in a file beside, and taken into the trail by whoever opens
+ * the store. error: the sentence of what failed, or NULL; takes over params. */
+void engine_audit_pending(const char *dir, uint32_t uid, int32_t pid, const char *event, const char *error, json_t *params);
 /* Where heads are carried. options: {"every_s","ca","token"}, the latter two the texts of files. */
 int engine_audit_anchor_add(struct engine *e, struct caller *c, const char *url, const json_t *options);
 int engine_audit_anchor_remove(struct engine *e, struct caller *c, const char *url);

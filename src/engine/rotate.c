@@ -250,5 +250,7 @@ int engine_rotate_master(const struct engine_config *config, const struct master
     if (r == 0)
         r = master_swap(&s, renewed, reason);
     store_keys_free(renewed);
+    if (r == 0) /* nobody has the metadata open now */
+        engine_audit_pending(config->dir, getuid(), getpid(), "RotateMasterKey", NULL, json_pack("{s:i}", "slotsDropped", __builtin_popcount(*ret_dropped)));
     return r;
 }

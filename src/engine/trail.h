@@ -122,6 +122,9 @@ int trail_row_each(const struct trail_row *row, trail_record_fn *fn, void *arg);
 int trail_pack(struct engine *e);   /* one piece: 1, or 0 when none is due. Takes M */
 int trail_expire(struct engine *e); /* the same for what is older than audit-keep */
 
+/* trail_pending.c */
+int trail_pending_take(struct engine *e); /* M, no transaction: what waited in STORE/audit.pending */
+
 /* trail_read.c */
 int trail_may(struct engine *e, struct caller *c, const char *action); /* M */
 

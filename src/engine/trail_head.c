@@ -301,7 +301,9 @@ static int keep_up(struct engine *e, bool stop)
     if (!stop)
         trail_anchors_run(e);
     trail_late_run(e);
-    int r = trail_folds_close(e, stop);
+    int r = trail_pending_take(e);
+    if (r == 0)
+        r = trail_folds_close(e, stop);
     if (r == 0)
         r = jump_note(e);
     if (r == 0)
