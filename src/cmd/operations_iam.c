@@ -145,18 +145,38 @@ int operation_user_key_list(struct operation_call *call)
     return engine_key_list(call->engine, call->caller, operation_text(call, "account"), operation_text(call, "user"), &call->result);
 }
 
+/* Where an account is named, the key must be of it: an id alone says which key. */
+static int key_of_account(struct operation_call *call)
+{
+    const char *account = operation_text(call, "account");
+    json_t *list = NULL, *key;
+    size_t n;
+    int r = account ? engine_key_list(call->engine, call->caller, account, NULL, &list) : 0;
+    if (r < 0 || !account)
+        return r;
+    bool found = false;
+    json_array_foreach(json_object_get(list, "keys"), n, key)
+        found |= strcmp(json_string_value(json_object_get(key, "id")), needed(call, "id")) == 0;
+    json_decref(list);
+    return found ? 0 : reason_fail(&call->caller->reason, ENOENT, "account '%s' has no access key '%.128s'", account, needed(call, "id"));
+}
+
 int operation_user_key_enable(struct operation_call *call)
 {
-    return engine_key_enable(call->engine, call->caller, needed(call, "id"), operation_flag(call, "on"));
+    int r = key_of_account(call);
+    return r < 0 ? r : engine_key_enable(call->engine, call->caller, needed(call, "id"), operation_flag(call, "on"));
 }
 
 int operation_user_key_delete(struct operation_call *call)
 {
-    return engine_key_delete(call->engine, call->caller, needed(call, "id"));
+    int r = key_of_account(call);
+    return r < 0 ? r : engine_key_delete(call->engine, call->caller, needed(call, "id"));
 }
 
 int operation_user_key_rotate(struct operation_call *call)
 {
-    return engine_key_rotate(call->engine, call->caller, needed(call, "id"),
-                             json_integer_value(json_object_get(call->args, "grace_s")), &call->result);
+    int r = key_of_account(call);
+    return r < 0 ? r
+                 : engine_key_rotate(call->engine, call->caller, needed(call, "id"),
+                                     json_integer_value(json_object_get(call->args, "grace_s")), &call->result);
 }

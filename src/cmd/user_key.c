@@ -80,7 +80,9 @@ static int key_list_run(const struct invocation *inv)
 
 static int key_turn(const struct invocation *inv, bool on)
 {
-    return user_operate(inv, "user.key.enable", json_pack("{s:s, s:b}", "id", inv->operands[1], "on", on));
+    json_t *args = user_args(inv, "id", inv->operands[1]);
+    json_object_set_new(args, "on", json_boolean(on));
+    return user_operate(inv, "user.key.enable", args);
 }
 
 static int key_disable_run(const struct invocation *inv)
@@ -95,7 +97,7 @@ static int key_enable_run(const struct invocation *inv)
 
 static int key_delete_run(const struct invocation *inv)
 {
-    return user_operate(inv, "user.key.delete", json_pack("{s:s}", "id", inv->operands[1]));
+    return user_operate(inv, "user.key.delete", user_args(inv, "id", inv->operands[1]));
 }
 
 static int key_rotate_run(const struct invocation *inv)
@@ -105,7 +107,8 @@ static int key_rotate_run(const struct invocation *inv)
     json_t *answer = NULL;
     if (grace && timeform_duration(grace, &seconds) < 0)
         return command_usage(inv, "--grace takes a number of seconds, or one with m, h, d or w");
-    json_t *args = json_pack("{s:s, s:I}", "id", inv->operands[1], "grace_s", (json_int_t)seconds);
+    json_t *args = user_args(inv, "id", inv->operands[1]);
+    json_object_set_new(args, "grace_s", json_integer(seconds));
     int status = command_operate(inv, inv->operands[0], "user.key.rotate", args, &answer);
     return status == EXIT_DONE ? key_show(answer) : status;
 }
@@ -119,6 +122,7 @@ static const struct option create_options[] = {
 
 static const struct option rotate_options[] = {
     {"grace", "SECONDS", "the old key works this long still; default 0", NULL, false},
+    USER_ACCOUNT_OPTION,
     {0},
 };
 
@@ -157,6 +161,7 @@ static const struct command key_disable = {
     .operands = "STORE|MNT ID",
     .summary = "let an access key sign nothing",
     .text = "The next request signed with it is refused as if the key were unknown.",
+    .options = user_account_option,
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 2,
@@ -170,6 +175,7 @@ static const struct command key_enable = {
     .operands = "STORE|MNT ID",
     .summary = "let a disabled access key sign again",
     .text = "Ends a grace time of rotate too: the key then has no end.",
+    .options = user_account_option,
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 2,
@@ -183,6 +189,7 @@ static const struct command key_delete = {
     .operands = "STORE|MNT ID",
     .summary = "remove an access key",
     .text = "Removes an access key and its secret for good.",
+    .options = user_account_option,
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
     .max_operands = 2,

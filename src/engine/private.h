@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * What the files of src/engine share. Nothing outside includes it.
  *
- * Lock order: inode.content -> engine.meta -> (leaf locks: keyring.lock, errors.lock, tsa.lock). "M" behind a field: guarded by
+ * Lock order: inode.content -> engine.meta -> (leaf locks: keyring.lock, errors.lock, tsa.lock, iam.lock -> mfa.lock). "M" behind a field: guarded by
  * engine.meta; "C": by the inode's content lock; "A": atomic. */
 #ifndef HOLDFS_ENGINE_PRIVATE_H
 #define HOLDFS_ENGINE_PRIVATE_H

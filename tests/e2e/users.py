@@ -821,7 +821,8 @@ def access_keys_are_shown_once_and_kept_wrapped(store, bucket):
          "exit of the same id again")
     same(2, store.run("user", "key", "create", "--id", "IMPORTED_KEY_0002", store.mnt, "alice", ok=False).returncode, "exit of an id alone")
     new = json.loads(store.run("user", "key", "rotate", store.mnt, key["AccessKeyId"]).stdout)
-    store.run("user", "key", "disable", store.mnt, "IMPORTED_KEY_0001")
+    same(1, store.run("user", "key", "disable", "--account", "second", store.mnt, "IMPORTED_KEY_0001", ok=False).returncode, "exit for another account's")
+    store.run("user", "key", "disable", "--account", "main", store.mnt, "IMPORTED_KEY_0001")
     states = {k["id"]: k["state"] for k in json.loads(store.run("user", "key", "list", "--json", store.mnt, "alice").stdout)["keys"]}
     same({key["AccessKeyId"]: "disabled", new["AccessKeyId"]: "active", "IMPORTED_KEY_0001": "disabled"}, states, "states of the keys")
     late = json.loads(store.run("user", "key", "rotate", "--grace", "1h", store.mnt, new["AccessKeyId"]).stdout)
