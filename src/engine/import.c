@@ -474,6 +474,16 @@ static int import_dir(struct import *m, struct span key)
     return r;
 }
 
+/* The row of a lock may reach the disk by itself: not before the frames that it protects (E2). */
+static int sync_locked(struct import *m, const struct version *v)
+{
+    int64_t mode, hold;
+    int r = word_number(m, "HOLDFS.lock-mode", 0, LOCK_COMPLIANCE, &mode);
+    if (r == 0)
+        r = word_number(m, "HOLDFS.legal-hold", 0, HOLD_ON, &hold);
+    return r < 0 || (!mode && hold != HOLD_ON) || record_inline(&v->record) ? r : m->e->block_ops->sync(m->e->b);
+}
+
 /* M */
 static int store_version(struct import *m, struct version *v)
 {
@@ -513,6 +523,8 @@ static int import_version(struct import *m, struct span key)
         r = read_record(m, &v.record);
     if (r == 0 && !(v.flags & VERSION_MARKER))
         r = read_content(m, &v);
+    if (r == 0)
+        r = sync_locked(m, &v);
     if (r == 0) {
         LOCK_SCOPE(&m->e->meta);
         r = store_version(m, &v);
