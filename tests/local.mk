@@ -34,6 +34,7 @@ E2E_TESTS = \
 	tests/e2e/locks.sh \
 	tests/e2e/many.py \
 	tests/e2e/mfa.py \
+	tests/e2e/memory.py \
 	tests/e2e/names.sh \
 	tests/e2e/reader.sh \
 	tests/e2e/rebuild.sh \

@@ -4,6 +4,7 @@
 #include "cmd/command.h"
 #include "cmd/help.h"
 #include "cmd/mount.h"
+#include "util/hidden.h"
 #include "util/log.h"
 #include "util/secret.h"
 
@@ -51,6 +52,7 @@ static void json_free_wiped(void *p)
 
 int main(int argc, char **argv)
 {
+    hidden_memory_begin();
     setlocale(LC_CTYPE, "");
     json_set_alloc_funcs(malloc, json_free_wiped);
     if (mount_is_helper(argv[0]))

@@ -6,7 +6,7 @@ libholdfs_a_SOURCES += \
 	src/util/checksum.c src/util/checksum.h src/util/clock.c src/util/clock.h \
 	src/util/http_post.c src/util/http_post.h \
 	src/util/log.c src/util/log.h \
-	src/util/secret.c src/util/secret.h \
+	src/util/hidden.h src/util/hidden.c src/util/secret.c src/util/secret.h \
 	src/util/text.c src/util/text.h \
 	src/util/timeform.c src/util/timeform.h \
 	src/util/random.c src/util/xaes.c src/util/xaes.h
