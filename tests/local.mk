@@ -39,6 +39,7 @@ E2E_TESTS = \
 	tests/e2e/reader.sh \
 	tests/e2e/rebuild.sh \
 	tests/e2e/readonly.sh \
+	tests/e2e/recipes.sh \
 	tests/e2e/rekey.sh \
 	tests/e2e/restic.sh \
 	tests/e2e/restore.sh \

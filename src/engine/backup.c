@@ -8,6 +8,7 @@
  *
  * backup.json tells which state of its metadata the folder was left with. A folder that is in another was used as a store since,
  * and is not overwritten unasked. */
+#include "engine/trail.h"
 #include "engine/upkeep.h"
 
 #include <dirent.h>
@@ -478,6 +479,17 @@ static int backup_run(struct backup *b, const struct caller *c, json_t **ret)
     return r < 0 ? r : report(b, scrubbed, ret);
 }
 
+static int backup_tell(struct backup *b, struct caller *c)
+{
+    LOCK_SCOPE(&b->e->meta);
+    return trail_note_alone(b->e, c,
+                            &(struct trail_event){.name = "Backup",
+                                                  .source = TRAIL_HOLDFS,
+                                                  .params = json_pack("{s:s, s:I, s:I}", "directory", b->params->dir, "commitSeq",
+                                                                      (json_int_t)b->anchor.seq, "copiedBytes",
+                                                                      (json_int_t)b->copied_bytes)});
+}
+
 int engine_backup(struct engine *e, struct caller *c, const struct engine_backup_params *params, struct engine_progress progress,
                   json_t **ret)
 {
@@ -494,6 +506,8 @@ int engine_backup(struct engine *e, struct caller *c, const struct engine_backup
     snprintf(b.path, sizeof b.path, "/proc/self/fd/%d", params->dir_fd);
     LOCK_SCOPE(&e->upkeep->lock);
     r = backup_run(&b, c, ret);
+    if (r == 0)
+        r = backup_tell(&b, c);
     if (r == -ECANCELED)
         reason_fail(&c->reason, ECANCELED, "stopped; call it again to go on");
     return r;
