@@ -228,7 +228,8 @@ int64_t engine_seek(struct engine_handle *h, uint64_t offset, int whence); /* SE
 /* ---- ordinary extended attributes (user.* but user.s3.*, trusted.*, security.*, POSIX ACLs as system.posix_acl_*) ---- */
 
 int engine_xattr_get(struct engine *e, struct caller *c, uint64_t ino, const char *name, struct bytes *out);
-/* flags: XATTR_CREATE, XATTR_REPLACE */
+/* flags: XATTR_CREATE, XATTR_REPLACE; of an access ACL also whether setgid goes: its setter is not in the file's group (chmod(2)). */
+enum { ENGINE_XATTR_DROP_SETGID = 1 << 8 };
 int engine_xattr_set(struct engine *e, struct caller *c, uint64_t ino, const char *name, const void *value, size_t len,
                      int flags);
 int engine_xattr_remove(struct engine *e, struct caller *c, uint64_t ino, const char *name);

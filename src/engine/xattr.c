@@ -135,6 +135,8 @@ static int set_access_acl(struct property_call *p, const struct xattr_change *ch
     struct inode *i = p->inode;
     uint32_t old = i->record.mode;
     i->record.mode = acl_mode(change->value, change->len, old);
+    if (change->flags & ENGINE_XATTR_DROP_SETGID)
+        i->record.mode &= ~(uint32_t)S_ISGID;
     bool plain = acl_is_plain(change->value, change->len);
     int r = property_attr_change(p, ATTR_XATTR, change->name, plain ? NULL : change->value, change->len);
     if (plain && r == -ENODATA)

@@ -46,6 +46,7 @@ struct fuse_front {
     char *mountpoint, *versions_name, *at_name;
     uint64_t root_ino; /* the engine's inode shown as FUSE_ROOT_ID */
     bool shared, list_xattrs_all;
+    bool setxattr_ext; /* agreed with the kernel at INIT (wire.c) */
     unsigned threads_idle;
     struct hidden_table *hidden;
     struct dir_list dirs;

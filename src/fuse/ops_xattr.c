@@ -3,6 +3,7 @@
 #include "fuse/ops_xattr.h"
 #include "fuse/front.h"
 #include "fuse/hidden.h"
+#include "fuse/wire.h"
 
 #include <errno.h>
 #include <string.h>
@@ -76,6 +77,8 @@ static int xattr_set(struct call *c, fuse_ino_t node, const char *name, const ch
         return hidden_xattr_set(c, node, name, value, size, flags);
     struct engine_target target = {.ino = c->ino};
     const char *property = xattr_property(name);
+    if (wire_kills_setgid())
+        flags |= ENGINE_XATTR_DROP_SETGID;
     return property ? engine_property_set(e, &c->caller, &target, property, value, size, flags)
                     : engine_xattr_set(e, &c->caller, c->ino, name, value, size, flags);
 }

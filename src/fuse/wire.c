@@ -7,16 +7,22 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <string.h>
 #include <unistd.h>
 
 static _Thread_local struct {
-    bool kills_privileges, tmpfile, init;
+    bool kills_privileges, kills_setgid, tmpfile, init;
     uint32_t init_flags; /* what the kernel offered */
 } seen;
 
 bool wire_kills_privileges(void)
 {
     return seen.kills_privileges;
+}
+
+bool wire_kills_setgid(void)
+{
+    return seen.kills_setgid;
 }
 
 bool wire_is_tmpfile(void)
@@ -85,14 +91,30 @@ static ssize_t kernel_writev(int fd, const struct iovec *iov, int count)
 #define kernel_writev writev
 #endif
 
+/* The extended argument of FUSE_SETXATTR becomes the short one that libfuse reads. The length after it. */
+static ssize_t setxattr_plain(void *buf, ssize_t got)
+{
+    struct fuse_in_header *header = buf;
+    enum { MORE = sizeof(struct fuse_setxattr_in) - FUSE_COMPAT_SETXATTR_IN_SIZE };
+    const struct fuse_setxattr_in *x = argument(buf, (size_t)got, sizeof *x);
+    if (header->opcode != FUSE_SETXATTR || !x)
+        return got;
+    seen.kills_setgid = x->setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID;
+    char *short_end = (char *)buf + sizeof *header + FUSE_COMPAT_SETXATTR_IN_SIZE;
+    memmove(short_end, short_end + MORE, (size_t)got - sizeof *header - sizeof *x);
+    header->len -= MORE;
+    return got - MORE;
+}
+
 static ssize_t wire_read(int fd, void *buf, size_t len, void *userdata)
 {
-    (void)userdata;
     ssize_t got = kernel_read(fd, buf, len);
-    seen.kills_privileges = seen.tmpfile = seen.init = false;
-    if (got >= (ssize_t)sizeof(struct fuse_in_header))
-        request_seen(buf, (size_t)got);
-    return got;
+    seen.kills_privileges = seen.kills_setgid = seen.tmpfile = seen.init = false;
+    if (got < (ssize_t)sizeof(struct fuse_in_header))
+        return got;
+    request_seen(buf, (size_t)got);
+    const struct fuse_front *front = userdata;
+    return front->setxattr_ext ? setxattr_plain(buf, got) : got;
 }
 
 /* libfuse answers INIT with the header and one fuse_init_out. */
@@ -102,8 +124,10 @@ static ssize_t answer_init(int fd, struct iovec *iov, int count, struct fuse_fro
     const struct fuse_out_header *header = iov[0].iov_base;
     bool accepted =
         count == 2 && header->error == 0 && iov[1].iov_len >= offsetof(struct fuse_init_out, unused);
-    if (accepted)
-        ((struct fuse_init_out *)iov[1].iov_base)->flags |= seen.init_flags & FUSE_HANDLE_KILLPRIV_V2;
+    if (accepted) {
+        ((struct fuse_init_out *)iov[1].iov_base)->flags |= seen.init_flags & (FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT);
+        front->setxattr_ext = seen.init_flags & FUSE_SETXATTR_EXT;
+    }
     ssize_t put = kernel_writev(fd, iov, count);
     if (accepted && put >= 0) {
         tune_mount(front->mountpoint);

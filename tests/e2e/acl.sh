@@ -48,4 +48,18 @@ is "cp -a copies them" "$(getfacl -pcn "$B/f" | xargs)" "$(getfacl -pcn "$B/copy
 cp /bin/true "$B/prog" && chmod 6755 "$B/prog"
 chown 3001 "$B/prog"
 is "chown drops setuid and setgid" 755 "$(stat -c %a "$B/prog")"
+
+# an ACL, like a chmod, keeps setgid only where its setter is in the file's group
+store_remount allow_other,uid-map=3001:root
+setgid() { cp /bin/true "$B/$1" && chown 3001:4001 "$B/$1" && chmod 2750 "$B/$1"; }
+setgid in && setgid out && setgid root && mkdir "$B/dir" && chown 3001:4001 "$B/dir" && chmod 2755 "$B/dir"
+check "the owner, in its group, sets an ACL" as 3001 4001 setfacl -m u:3002:r "$B/in"
+is "setgid stays" 2750 "$(stat -c %a "$B/in")"
+check "the owner, not in its group, sets one" as 3001 3001 setfacl -m u:3002:r "$B/out"
+is "setgid goes" 750 "$(stat -c %a "$B/out")"
+is "the ACL is there" "user:3002:r--" "$(getfacl -pcn "$B/out" | grep user:3002)"
+check "and of a directory" as 3001 3001 setfacl -m u:3002:rx "$B/dir"
+is "as well" 755 "$(stat -c %a "$B/dir")"
+check "root sets one" setfacl -m u:3002:r "$B/root"
+is "and setgid stays" 2750 "$(stat -c %a "$B/root")"
 check "the mount is nosuid and nodev" grep -qE " $MNT fuse.holdfs [^ ]*nosuid[^ ]*nodev" /proc/self/mounts
