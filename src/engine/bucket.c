@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Buckets: their rows, names, making and removing. A bucket's settings are set by property.c and saved here. */
 #include "engine/iam.h"
+#include "engine/object.h"
 #include "engine/trail.h"
 
 #include <stdio.h>
@@ -423,7 +424,9 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b)
     r = txn_begin(e);
     if (r < 0)
         return r;
-    r = e->meta_ops->tree_del(e->m, b->number, span_of("", 0));
+    r = uploads_drop(e, c, b);
+    if (r == 0)
+        r = e->meta_ops->tree_del(e->m, b->number, span_of("", 0));
     if (r == 0)
         r = e->meta_ops->inode_del(e->m, root);
     if (r == 0)

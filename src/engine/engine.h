@@ -244,6 +244,7 @@ struct engine_target {
     uint32_t bucket;     /* a version, by bucket, key and sequence */
     struct span key;
     uint64_t seq;
+    bool current;        /* it was asked for as the key's current one, not by its id: then actions on the object are judged */
 };
 int engine_property_get(struct engine *e, struct caller *c, const struct engine_target *t, const char *name,
                         struct bytes *out);
@@ -388,131 +389,6 @@ int engine_mfa_code(struct engine *e, struct caller *c, const char *account, con
 /* On a mount that several principals share: are names below this directory, or the inode, another thing to another caller? */
 bool engine_tells_apart(struct engine *e, uint64_t ino);
 
-/* ---- objects by key, for S3 (s3-api.md) ----
- * Any key of UTF-8 bytes, also those the mount cannot show (mount.md §2). Each call judges its S3 action itself and looks at its
- * conditions in the transaction that acts; what it changed is durable when it returns (E6) and the mount knows of it.
- * c->reason.code is S3's error code wherever the errno alone does not say it. */
-
-/* Who signed a request, instead of a uid. */
-void engine_caller_sign(struct engine *e, struct caller *c, const struct principal *p);
-/* May the caller do that to this key ("": the bucket; bucket 0: the store)? For a front that must ask before it looks at parameters. */
-int engine_key_may(struct engine *e, struct caller *c, const char *action, uint32_t bucket, struct span key);
-bool engine_key_could(struct engine *e, struct caller *c, const char *action, uint32_t bucket, struct span key); /* nothing is said to the caller */
-
-struct engine_bucket {
-    uint32_t number;
-    uint64_t root_ino;
-    char name[64], account[13], owner_id[65], owner_name[256]; /* of the account: canonical id, display name */
-    int64_t created_ns;
-    bool versioned, object_lock; /* it is or was versioned: version ids are shown */
-};
-int engine_bucket_get(struct engine *e, const char *name, size_t len, struct engine_bucket *ret); /* -ENOENT NoSuchBucket is the caller's */
-/* owner_id and owner_name of the caller's account. */
-int engine_account_owner(struct engine *e, struct caller *c, struct engine_bucket *ret);
-bool engine_bucket_name_valid(const char *name, size_t len, struct reason *reason); /* S3's naming rules; InvalidBucketName */
-/* The caller's account's buckets after the name `after`, by name: s3:ListAllMyBuckets. 0 go on, 1 stop; meta lock held. */
-typedef int engine_bucket_fn(void *arg, const struct engine_bucket *b);
-int engine_buckets(struct engine *e, struct caller *c, const char *after, engine_bucket_fn *fn, void *arg);
-
-/* A named value of an object. */
-enum engine_value_kind {
-    ENGINE_VALUE_HEADER = 'h', /* "content-type", "storage-class", ... */
-    ENGINE_VALUE_META = 'm',   /* x-amz-meta-NAME, lower case */
-    ENGINE_VALUE_TAG = 't',
-    ENGINE_VALUE_FACT = 'f',   /* "checksum-CRC32" and "checksum-type" as text, "parts" packed */
-};
-struct engine_value {
-    char kind; /* enum engine_value_kind */
-    const char *name;
-    size_t name_len;
-    const void *value;
-    size_t len;
-};
-
-/* What stands at a key. */
-struct engine_object {
-    struct engine_version version;
-    bool marker, has_id;  /* has_id: its bucket is or was versioned, so that its id is shown */
-    bool locks;           /* its bucket has object lock */
-    struct bytes values;  /* packed */
-};
-void engine_object_done(struct engine_object *o);
-bool engine_object_next(const struct engine_object *o, size_t *at, struct engine_value *ret); /* start with *at = 0 */
-bool engine_object_value(const struct engine_object *o, char kind, const char *name, struct engine_value *ret);
-
-/* The header form of a tag set, `k=v&k2`, packed like an object's values. InvalidArgument, InvalidTag. */
-int engine_tags_read(const char *text, size_t len, struct bytes *ret, struct reason *reason);
-
-/* As sent; NULL, or INT64_MIN, where not sent or not readable. */
-struct engine_conditions {
-    const char *if_match, *if_none_match; /* ETags, lists, or "*" */
-    int64_t modified_since_s, unmodified_since_s;
-    int64_t size_bytes, modified_s; /* deletes: the version's own */
-    const char *failed;             /* out: the header that failed, a constant */
-};
-#define ENGINE_UNCONDITIONAL                                                                                        \
-    {                                                                                                               \
-        .modified_since_s = INT64_MIN, .unmodified_since_s = INT64_MIN, .size_bytes = INT64_MIN, .modified_s = INT64_MIN \
-    }
-
-/* The object (version_id NULL: current), and its content as a handle (ret NULL: not wanted; engine_release() it). -ENOENT NoSuchKey
- * or NoSuchVersion; for a delete marker *object is filled too. Conditions: -EAGAIN code "NotModified", -EEXIST PreconditionFailed;
- * *object is filled then as well. engine_object_done() in every case. */
-int engine_object_open(struct engine *e, struct caller *c, uint32_t bucket, struct span key, const char *version_id,
-                       struct engine_conditions *conditions, struct engine_object *object, struct engine_handle **ret);
-
-struct engine_put_params {
-    uint32_t bucket;
-    struct span key;
-    const struct engine_value *values; /* headers, meta, tags */
-    size_t value_count;
-    enum checksum_kind checksum;
-    struct engine_conditions *conditions; /* may be NULL */
-    const char *lock_mode;                /* "GOVERNANCE", "COMPLIANCE" or NULL */
-    int64_t lock_until_ms;
-    const char *legal_hold;               /* "ON", "OFF" or NULL */
-};
-struct engine_sums {
-    uint64_t size_bytes;
-    uint8_t md5[16];
-    enum checksum_kind kind;
-    uint8_t checksum[CHECKSUM_MAX_BYTES];
-};
-/* New content on its way to a key; nobody sees it before it is published, and nothing is left of it when it is freed. One thread at a
- * time. begin: judged, conditions looked at; the params are copied. */
-struct engine_put;
-int engine_put_begin(struct engine *e, struct caller *c, const struct engine_put_params *params, struct engine_put **ret);
-int engine_put_write(struct engine_put *p, const void *buf, size_t len);
-void engine_put_sums(struct engine_put *p, struct engine_sums *ret); /* after the last write */
-int engine_put_publish(struct engine_put *p, struct caller *c, struct engine_object *ret); /* engine_object_done() in every case */
-void engine_put_free(struct engine_put *p); /* NULL is accepted */
-
-struct engine_deleted {
-    bool has_id;    /* `id` names what was made or removed */
-    bool marker;    /* a delete marker was made, or is what was removed */
-    char id[33];
-};
-int engine_object_delete(struct engine *e, struct caller *c, uint32_t bucket, struct span key, const char *version_id,
-                         struct engine_conditions *conditions, struct engine_deleted *ret);
-
-/* A page of a listing, in the order of key bytes. A key that holds `delimiter` behind the prefix is rolled up. */
-struct engine_listing {
-    uint32_t bucket;
-    struct span prefix, delimiter, after; /* behind this key, or rolled-up prefix */
-    const char *after_version;            /* with `versions`: behind this version of it; NULL: behind all of them */
-    bool versions;                        /* all versions and delete markers (s3:ListBucketVersions) */
-    unsigned max;
-};
-struct engine_listed {
-    struct span key;       /* of an object, or the rolled-up prefix */
-    const struct engine_object *object; /* NULL: a prefix */
-};
-typedef int engine_listed_fn(void *arg, const struct engine_listed *item); /* 0, or a negative errno that ends it */
-/* *ret_truncated: there is more behind the last item. */
-int engine_list(struct engine *e, struct caller *c, const struct engine_listing *l, engine_listed_fn *fn, void *arg, bool *ret_truncated);
-
-/* A MAC under a key of the store that no other purpose has: what was handed out is known again. */
-void engine_mac(struct engine *e, const char *purpose, const void *data, size_t len, uint8_t out[16]);
 /* ---- the audit trail (logs.md §3), for commands ---- */
 
 /* Records behind `after`, at most `max` and a page: {"chain","last":seq,"records":[{"seq","hash","text"}],"more":bool,"checkpoint":{"sig","text"}}.
@@ -611,5 +487,7 @@ int engine_export(struct engine *e, struct caller *c, const char *bucket, bool m
                   struct engine_progress progress, json_t **ret);
 int engine_import(struct engine *e, struct caller *c, const char *bucket, int fd, struct engine_progress progress,
                   json_t **ret);
+
+#include "engine/by_key.h" /* objects by key, for S3 */
 
 #endif

@@ -75,6 +75,24 @@ int engine_bucket_get(struct engine *e, const char *name, size_t len, struct eng
     return 0;
 }
 
+int engine_bucket_is_public(struct engine *e, struct caller *c, uint64_t root_ino, bool *ret)
+{
+    LOCK_SCOPE(&e->meta);
+    struct inode *root;
+    int r = inode_get(e, root_ino, &root);
+    if (r < 0)
+        return object_no_bucket(c);
+    const struct bucket *b = root->bucket;
+    r = b ? engine_may(e, c, "s3:GetBucketPolicyStatus", b, span_of("", 0)) : object_no_bucket(c);
+    if (r == 0) {
+        pthread_rwlock_rdlock(&e->iam->lock);
+        *ret = b->policy && policy_is_public(b->policy);
+        pthread_rwlock_unlock(&e->iam->lock);
+    }
+    inode_put(e, root);
+    return r;
+}
+
 bool engine_bucket_name_valid(const char *name, size_t len, struct reason *reason)
 {
     return bucket_name_valid(name, len, reason);
@@ -285,6 +303,35 @@ int engine_object_open(struct engine *e, struct caller *c, uint32_t bucket, stru
             return r;
     }
     return ret ? object_handle(e, c, b, &pin, object->version.attr.size_bytes, ret) : 0;
+}
+
+/* M */
+static int find_judged(struct engine *e, struct caller *c, const char *action, const struct bucket *b, struct span key, const char *id,
+                       struct engine_object *object)
+{
+    struct version v;
+    int found = object_find(e, c, b, key, id, &v);
+    if (found < 0 && found != -ENOENT)
+        return found;
+    struct may m = {.record = found == 0 ? &v.record : NULL, .seq = found == 0 && id ? v.seq : 0};
+    int r = engine_may_with(e, c, action, b, key, &m);
+    if (found < 0)
+        return r < 0 ? r : id ? object_missing_version(e, c, b, key) : object_missing(e, c, b, key);
+    if (r == 0)
+        r = object_fill(e, b, &v, !id || is_latest(e, &v), object);
+    if (r == 0 && object->marker)
+        r = fail_marker(c, "");
+    version_done(&v);
+    return r;
+}
+
+int engine_object_find(struct engine *e, struct caller *c, const char *action, uint32_t bucket, struct span key, const char *version_id,
+                       struct engine_object *object)
+{
+    *object = (struct engine_object){0};
+    LOCK_SCOPE(&e->meta);
+    const struct bucket *b = bucket_by_number(e, bucket);
+    return b ? find_judged(e, c, action, b, key, version_id, object) : object_no_bucket(c);
 }
 
 int object_settle(struct engine *e)

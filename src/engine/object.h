@@ -45,15 +45,29 @@ struct engine_put {
     struct extmap_dek wrapped;
     uint8_t *buffer; /* the tail that is no whole unit yet */
     size_t buffered;
-    struct checksum md5, checksum;
+    struct checksum md5, checksum, extra; /* extra: CRC64NVME of a part beside what came with it */
+    uint8_t extra_sum[CHECKSUM_MAX_BYTES];
     struct engine_sums sums;
     bool ended;
+    char upload_id[ENGINE_UPLOAD_ID_CHARS + 1]; /* "": an object */
+    unsigned part;
 };
 struct gc_mark;
 void puts_mark(struct engine *e, struct gc_mark *m); /* what is on its way is alive */
 int put_new(struct engine *e, const struct bucket *b, const struct engine_put_params *params, struct engine_put **ret);
 /* All content in the map; the record of it. No locks held. */
 int put_record(struct engine_put *p, struct record *ret);
+/* Publishes the record under p's key in one transaction, with what else belongs into it; durable. */
+struct put_hooks {
+    int (*before)(struct engine_put *p, struct caller *c, struct bucket *b, void *arg); /* M, txn; NULL: nothing */
+    int (*after)(struct engine_put *p, struct caller *c, struct bucket *b, const struct version *v, void *arg);
+    void *arg;
+};
+int put_commit(struct engine_put *p, struct caller *c, struct record *record, const struct put_hooks *hooks, struct engine_object *ret);
+int part_publish(struct engine_put *p, struct caller *c, struct engine_object *ret); /* multipart.c */
+int uploads_drop(struct engine *e, struct caller *c, struct bucket *b);              /* multipart.c; M, txn: all of the bucket's */
+/* The source of a copy: judged, conditions looked at, its content pinned; *v is the caller's. M* */
+int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, const struct bucket **ret_bucket, struct version *v, struct gc_pin *pin);
 /* Owner, group and mode of what comes over S3 (mount.md §2). M */
 int object_owner(struct engine *e, const struct caller *c, const struct bucket *b, struct record *record);
 int put_attrs(const struct engine_value *values, size_t count, struct attrs *ret);

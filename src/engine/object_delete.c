@@ -111,3 +111,34 @@ int engine_object_delete(struct engine *e, struct caller *c, uint32_t bucket, st
     }
     return object_settle(e);
 }
+
+static void note_error(struct engine_delete_item *item, struct caller *c, int error)
+{
+    item->error = error;
+    snprintf(item->code, sizeof item->code, "%s", c->reason.code[0] ? c->reason.code : error == -EACCES || error == -EPERM ? "AccessDenied" : "InternalError");
+    snprintf(item->text, sizeof item->text, "%.500s", c->reason.text[0] ? c->reason.text : strerror(-error));
+}
+
+int engine_objects_delete(struct engine *e, struct caller *c, uint32_t bucket, struct engine_delete_item *items, size_t count)
+{
+    for (size_t n = 0; n < count; n++) {
+        struct engine_delete_item *item = &items[n];
+        item->deleted = (struct engine_deleted){.has_id = false};
+        item->error = 0;
+        reason_clear(&c->reason);
+        int r;
+        {
+            LOCK_SCOPE(&e->meta);
+            struct bucket *b = bucket_by_number(e, bucket);
+            if (!b)
+                return object_no_bucket(c);
+            r = delete_one(e, c, b, item->key, item->version_id, &item->conditions, &item->deleted);
+        }
+        if (r < 0) {
+            note_error(item, c, r);
+            engine_audit_refused(e, c, "DeleteObjects", r);
+        }
+    }
+    reason_clear(&c->reason);
+    return object_settle(e);
+}

@@ -207,6 +207,7 @@ void engine_put_free(struct engine_put *p)
     free(p->buffer);
     checksum_done(&p->md5);
     checksum_done(&p->checksum);
+    checksum_done(&p->extra);
     attrs_done(&p->attrs);
     free(p->if_match);
     free(p->if_none_match);
@@ -254,6 +255,7 @@ int engine_put_write(struct engine_put *p, const void *buf, size_t len)
     const uint8_t *at = buf;
     checksum_add(&p->md5, buf, len);
     checksum_add(&p->checksum, buf, len);
+    checksum_add(&p->extra, buf, len);
     p->sums.size_bytes += len;
     int r = 0;
     while (r == 0 && len) {
@@ -284,6 +286,7 @@ void engine_put_sums(struct engine_put *p, struct engine_sums *ret)
         checksum_end(&p->md5, md5);
         memcpy(p->sums.md5, md5, 16);
         checksum_end(&p->checksum, p->sums.checksum);
+        checksum_end(&p->extra, p->extra_sum);
         p->sums.kind = p->checksum.kind;
         p->ended = true;
     }
@@ -344,13 +347,16 @@ int object_owner(struct engine *e, const struct caller *c, const struct bucket *
     return 0;
 }
 
-static int publish(struct engine_put *p, struct caller *c, struct bucket *b, struct record *record, struct engine_object *ret)
+static int publish(struct engine_put *p, struct caller *c, struct bucket *b, struct record *record, const struct put_hooks *hooks,
+                   struct engine_object *ret)
 {
     struct engine *e = p->engine;
     struct span key = span_of(p->key, p->key_len);
     struct version v;
     uint64_t seq = 0;
     int r = judge_conditions(p, c, NULL);
+    if (r == 0 && hooks->before)
+        r = hooks->before(p, c, b, hooks->arg);
     if (r == 0)
         r = version_publish_locked(e, c, b, key, 0, record, true, p->locks ? &p->lock : NULL, &seq);
     if (r == 0)
@@ -359,29 +365,40 @@ static int publish(struct engine_put *p, struct caller *c, struct bucket *b, str
         return r;
     r = object_fill(e, b, &v, true, ret);
     ret->has_id = b->versioning == VERSIONING_ENABLED;
+    if (r == 0 && hooks->after)
+        r = hooks->after(p, c, b, &v, hooks->arg);
     version_done(&v);
     return r;
 }
 
-int engine_put_publish(struct engine_put *p, struct caller *c, struct engine_object *ret)
+int put_commit(struct engine_put *p, struct caller *c, struct record *record, const struct put_hooks *hooks, struct engine_object *ret)
 {
     struct engine *e = p->engine;
-    struct record record;
-    *ret = (struct engine_object){0};
-    int r = put_record(p, &record);
-    if (r < 0)
-        return r;
+    int r = 0;
     if (p->bucket->object_lock) /* the row of a lock may reach the disk by itself: not before what it protects */
         r = e->block_ops->sync(e->b);
     if (r == 0) {
         LOCK_SCOPE(&e->meta);
         struct bucket *b = bucket_by_number(e, p->bucket_number);
-        r = b ? object_owner(e, c, b, &record) : object_no_bucket(c);
+        r = b ? object_owner(e, c, b, record) : object_no_bucket(c);
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)
-            r = txn_end(e, publish(p, c, b, &record, ret));
+            r = txn_end(e, publish(p, c, b, record, hooks, ret));
     }
-    record_done(&record);
     return r < 0 ? r : object_settle(e);
+}
+
+int engine_put_publish(struct engine_put *p, struct caller *c, struct engine_object *ret)
+{
+    struct record record;
+    *ret = (struct engine_object){0};
+    if (p->upload_id[0])
+        return part_publish(p, c, ret);
+    int r = put_record(p, &record);
+    if (r < 0)
+        return r;
+    r = put_commit(p, c, &record, &(struct put_hooks){0}, ret);
+    record_done(&record);
+    return r;
 }

@@ -51,6 +51,7 @@ struct property_call {
     struct version version; /* current one of a file, or the one named */
     bool has_version;      /* false: directories, files not yet published */
     bool is_current;
+    bool by_key;           /* a version, but asked for as the current one of its key */
     bool changed_lock;     /* out: a lock was set or changed */
     const struct auth_value *values; /* what is being set, as policies see it (auth.md §4.3) */
     size_t value_count;

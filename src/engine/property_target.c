@@ -50,6 +50,7 @@ static int resolve_version(struct property_call *p, const struct engine_target *
         return r;
     p->has_version = true;
     p->is_current = top_seq == p->version.seq;
+    p->by_key = t->current;
     p->where = p->version.flags & VERSION_MARKER ? ON_MARKER : ON_VERSION;
     return 0;
 }
@@ -136,8 +137,8 @@ int property_may(struct property_call *p, const char *action)
     struct may m = {.values = p->values, .count = p->value_count, .record = property_record(p)};
     if (p->inode)
         return engine_may_inode(p->engine, p->caller, action, p->inode, &m);
-    m.seq = p->version.seq;
-    return engine_may_with(p->engine, p->caller, version_action(action), p->bucket, property_key(p), &m);
+    m.seq = p->by_key ? 0 : p->version.seq;
+    return engine_may_with(p->engine, p->caller, p->by_key ? action : version_action(action), p->bucket, property_key(p), &m);
 }
 
 int property_get_checked(struct property_call *p, struct bytes *out)

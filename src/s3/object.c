@@ -189,6 +189,27 @@ static bool range_holds(struct request *q, const struct engine_object *o)
     return strncmp(text, o->version.etag, len) == 0 && (!text[len] || text[len] == '"');
 }
 
+/* partNumber=N: that part of a multipart object; part 1 of any other is all of it. */
+static int read_part_range(struct request *q, const struct engine_object *o, const char *text, struct range *ret)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    unsigned parts = engine_object_parts(o), number;
+    struct engine_part part;
+    if (!isdigit((unsigned char)text[0]) || *end || n < 1 || n > ENGINE_PARTS_MAX)
+        return fail_argument(q, "partNumber", text, "Part number must be an integer between 1 and 10000, inclusive");
+    if (message_get(&q->message, "range"))
+        return fail(q, "InvalidRequest", "Cannot specify both Range header and partNumber query parameter");
+    *ret = (struct range){.given = true, .bytes = o->version.attr.size_bytes};
+    if (!parts && n == 1)
+        return 0;
+    if (n > parts || !engine_object_part(o, (unsigned)n - 1, &number, &ret->from, &part))
+        return fail(q, "InvalidPart", "The requested partnumber is not satisfiable");
+    ret->bytes = part.size_bytes;
+    answer_header(q, "x-amz-mp-parts-count", "%u", parts);
+    return 0;
+}
+
 static const char *const overrides[][2] = {
     {"response-content-type", "Content-Type"},         {"response-content-language", "Content-Language"},
     {"response-expires", "Expires"},                   {"response-cache-control", "Cache-Control"},
@@ -273,7 +294,7 @@ static void answer_read(struct request *q, const struct engine_object *o, const 
     if (mode && strcasecmp(mode, "ENABLED") == 0 && range->bytes == size)
         answer_checksums(q, o);
     q->status = range->given ? 206 : 200;
-    if (range->given)
+    if (range->given && range->bytes)
         answer_header(q, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)range->from,
                       (unsigned long long)(range->from + range->bytes - 1), (unsigned long long)size);
     override(q);
@@ -347,7 +368,10 @@ int get_object(struct request *q)
         answer_failed_condition(q, &conditions);
         answer_refused(q, &object, r);
     }
-    if (r == 0 && range_holds(q, &object))
+    const char *part = message_query(&q->message, "partNumber");
+    if (r == 0 && part)
+        r = read_part_range(q, &object, part, &range);
+    else if (r == 0 && range_holds(q, &object))
         r = read_range(q, object.version.attr.size_bytes, &range);
     else if (r == 0)
         range = (struct range){.bytes = object.version.attr.size_bytes};
@@ -370,7 +394,10 @@ int delete_object(struct request *q)
     struct engine_deleted deleted;
     const char *bypass = message_get(&q->message, "x-amz-bypass-governance-retention");
     q->caller.bypass_governance = bypass && strcasecmp(bypass, "true") == 0;
+    const char *mfa = message_get(&q->message, "x-amz-mfa");
     int r = read_delete_conditions(q, &conditions);
+    if (r == 0 && mfa)
+        r = read_mfa(q, mfa);
     if (r == 0)
         r = engine_object_delete(q->engine, &q->caller, q->bucket.number, q->key, q->version_id, &conditions, &deleted);
     if (r < 0) {

@@ -4,18 +4,105 @@
 
 #include <stdio.h>
 
+/* A sub-resource that the engine has as a property; one that can be removed; one that is not offered. */
+#define PROPERTY(sub, get, put)                                                                                             \
+    {.name = "Get" get, .method = "GET", .level = LEVEL_BUCKET, .query = sub, .action = "s3:Get" get, .run = get_subresource}, \
+    {.name = "Put" put, .method = "PUT", .level = LEVEL_BUCKET, .query = sub, .action = "s3:Put" put, .body = BODY_DOCUMENT,   \
+     .run = put_subresource}
+#define REMOVAL(sub, put) \
+    {.name = "Delete" put, .method = "DELETE", .level = LEVEL_BUCKET, .query = sub, .action = "s3:Put" put, .run = delete_subresource}
+#define ABSENT(sub, get, put)                                                                                           \
+    {.name = "Get" get, .method = "GET", .level = LEVEL_BUCKET, .query = sub, .action = "s3:Get" get, .run = get_absent}, \
+    {.name = "Put" put, .method = "PUT", .level = LEVEL_BUCKET, .query = sub, .action = "s3:Put" put, .body = BODY_DOCUMENT, \
+     .run = put_absent},                                                                                                \
+    {.name = "Delete" put, .method = "DELETE", .level = LEVEL_BUCKET, .query = sub, .action = "s3:Put" put, .run = delete_absent}
+
 /* More particular ones first. */
 static const struct operation operations[] = {
     {.name = "ListBuckets", .method = "GET", .level = LEVEL_SERVICE, .action = "s3:ListAllMyBuckets", .run = list_buckets},
 
     {.name = "GetBucketLocation", .method = "GET", .level = LEVEL_BUCKET, .query = "location", .action = "s3:GetBucketLocation",
      .run = get_bucket_location},
+    PROPERTY("versioning", "BucketVersioning", "BucketVersioning"),
+    PROPERTY("object-lock", "BucketObjectLockConfiguration", "BucketObjectLockConfiguration"),
+    PROPERTY("encryption", "EncryptionConfiguration", "EncryptionConfiguration"),
+    REMOVAL("encryption", "EncryptionConfiguration"),
+    PROPERTY("policy", "BucketPolicy", "BucketPolicy"),
+    {.name = "DeleteBucketPolicy", .method = "DELETE", .level = LEVEL_BUCKET, .query = "policy", .action = "s3:DeleteBucketPolicy",
+     .run = delete_subresource},
+    {.name = "GetBucketPolicyStatus", .method = "GET", .level = LEVEL_BUCKET, .query = "policyStatus",
+     .action = "s3:GetBucketPolicyStatus", .run = get_policy_status},
+    PROPERTY("publicAccessBlock", "BucketPublicAccessBlock", "BucketPublicAccessBlock"),
+    REMOVAL("publicAccessBlock", "BucketPublicAccessBlock"),
+    PROPERTY("tagging", "BucketTagging", "BucketTagging"),
+    REMOVAL("tagging", "BucketTagging"),
+    {.name = "GetBucketAcl", .method = "GET", .level = LEVEL_BUCKET, .query = "acl", .action = "s3:GetBucketAcl", .run = get_bucket_acl},
+    {.name = "PutBucketAcl", .method = "PUT", .level = LEVEL_BUCKET, .query = "acl", .action = "s3:PutBucketAcl", .body = BODY_DOCUMENT,
+     .run = put_acl},
+    {.name = "GetBucketOwnershipControls", .method = "GET", .level = LEVEL_BUCKET, .query = "ownershipControls",
+     .action = "s3:GetBucketOwnershipControls", .run = get_ownership},
+    {.name = "PutBucketOwnershipControls", .method = "PUT", .level = LEVEL_BUCKET, .query = "ownershipControls",
+     .action = "s3:PutBucketOwnershipControls", .body = BODY_DOCUMENT, .run = put_ownership},
+    ABSENT("website", "BucketWebsite", "BucketWebsite"),
+    ABSENT("replication", "ReplicationConfiguration", "ReplicationConfiguration"),
+    ABSENT("lifecycle", "LifecycleConfiguration", "LifecycleConfiguration"),
+    ABSENT("cors", "BucketCORS", "BucketCORS"),
+    ABSENT("accelerate", "AccelerateConfiguration", "AccelerateConfiguration"),
+    ABSENT("requestPayment", "BucketRequestPayment", "BucketRequestPayment"),
+    ABSENT("notification", "BucketNotification", "BucketNotification"),
+    ABSENT("logging", "BucketLogging", "BucketLogging"),
+    ABSENT("inventory", "InventoryConfiguration", "InventoryConfiguration"),
+    ABSENT("analytics", "AnalyticsConfiguration", "AnalyticsConfiguration"),
+    ABSENT("metrics", "MetricsConfiguration", "MetricsConfiguration"),
+    ABSENT("intelligent-tiering", "IntelligentTieringConfiguration", "IntelligentTieringConfiguration"),
+    {.name = "ListObjectVersions", .method = "GET", .level = LEVEL_BUCKET, .query = "versions", .action = "s3:ListBucketVersions",
+     .run = list_versions},
+    {.name = "ListMultipartUploads", .method = "GET", .level = LEVEL_BUCKET, .query = "uploads",
+     .action = "s3:ListBucketMultipartUploads", .run = list_uploads},
+    {.name = "DeleteObjects", .method = "POST", .level = LEVEL_BUCKET, .query = "delete", .body = BODY_DOCUMENT, .run = delete_objects},
     {.name = "ListObjectsV2", .method = "GET", .level = LEVEL_BUCKET, .query = "list-type", .action = "s3:ListBucket",
      .run = list_objects_v2},
     {.name = "ListObjects", .method = "GET", .level = LEVEL_BUCKET, .action = "s3:ListBucket", .run = list_objects},
     {.name = "HeadBucket", .method = "HEAD", .level = LEVEL_BUCKET, .action = "s3:ListBucket", .run = head_bucket},
     {.name = "CreateBucket", .method = "PUT", .level = LEVEL_BUCKET, .body = BODY_DOCUMENT, .run = create_bucket},
     {.name = "DeleteBucket", .method = "DELETE", .level = LEVEL_BUCKET, .action = "s3:DeleteBucket", .run = delete_bucket},
+
+    {.name = "GetObjectAttributes", .method = "GET", .level = LEVEL_OBJECT, .query = "attributes", .run = get_object_attributes},
+    {.name = "GetObjectTagging", .method = "GET", .level = LEVEL_OBJECT, .query = "tagging", .run = get_object_tagging},
+    {.name = "PutObjectTagging", .method = "PUT", .level = LEVEL_OBJECT, .query = "tagging", .action = "s3:PutObjectTagging",
+     .version_action = "s3:PutObjectVersionTagging", .body = BODY_DOCUMENT, .run = put_object_tagging},
+    {.name = "DeleteObjectTagging", .method = "DELETE", .level = LEVEL_OBJECT, .query = "tagging", .action = "s3:DeleteObjectTagging",
+     .version_action = "s3:DeleteObjectVersionTagging", .run = delete_object_tagging},
+    {.name = "GetObjectRetention", .method = "GET", .level = LEVEL_OBJECT, .query = "retention", .action = "s3:GetObjectRetention",
+     .run = get_object_retention},
+    {.name = "PutObjectRetention", .method = "PUT", .level = LEVEL_OBJECT, .query = "retention", .action = "s3:PutObjectRetention",
+     .body = BODY_DOCUMENT, .run = put_object_retention},
+    {.name = "GetObjectLegalHold", .method = "GET", .level = LEVEL_OBJECT, .query = "legal-hold", .action = "s3:GetObjectLegalHold",
+     .run = get_object_legal_hold},
+    {.name = "PutObjectLegalHold", .method = "PUT", .level = LEVEL_OBJECT, .query = "legal-hold", .action = "s3:PutObjectLegalHold",
+     .body = BODY_DOCUMENT, .run = put_object_legal_hold},
+    {.name = "GetObjectAcl", .method = "GET", .level = LEVEL_OBJECT, .query = "acl", .run = get_object_acl},
+    {.name = "PutObjectAcl", .method = "PUT", .level = LEVEL_OBJECT, .query = "acl", .action = "s3:PutObjectAcl",
+     .version_action = "s3:PutObjectVersionAcl", .body = BODY_DOCUMENT, .run = put_acl},
+    {.name = "GetObjectTorrent", .method = "GET", .level = LEVEL_OBJECT, .query = "torrent", .action = "s3:GetObject", .run = get_torrent},
+    {.name = "RestoreObject", .method = "POST", .level = LEVEL_OBJECT, .query = "restore", .action = "s3:GetObject",
+     .body = BODY_DOCUMENT, .run = post_restore},
+    {.name = "CreateMultipartUpload", .method = "POST", .level = LEVEL_OBJECT, .query = "uploads", .action = "s3:PutObject",
+     .run = create_upload},
+    {.name = "UploadPartCopy", .method = "PUT", .level = LEVEL_OBJECT, .query = "uploadId", .header = "x-amz-copy-source",
+     .action = "s3:PutObject", .run = upload_part_copy},
+    {.name = "UploadPart", .method = "PUT", .level = LEVEL_OBJECT, .query = "uploadId", .action = "s3:PutObject", .body = BODY_CONTENT,
+     .begin = upload_part_begin, .run = upload_part},
+    {.name = "UploadPart", .method = "PUT", .level = LEVEL_OBJECT, .query = "partNumber", .action = "s3:PutObject", .body = BODY_CONTENT,
+     .begin = upload_part_begin, .run = upload_part},
+    {.name = "CompleteMultipartUpload", .method = "POST", .level = LEVEL_OBJECT, .query = "uploadId", .action = "s3:PutObject",
+     .body = BODY_DOCUMENT, .run = complete_upload},
+    {.name = "AbortMultipartUpload", .method = "DELETE", .level = LEVEL_OBJECT, .query = "uploadId",
+     .action = "s3:AbortMultipartUpload", .run = abort_upload},
+    {.name = "ListParts", .method = "GET", .level = LEVEL_OBJECT, .query = "uploadId", .action = "s3:ListMultipartUploadParts",
+     .run = list_parts},
+    {.name = "CopyObject", .method = "PUT", .level = LEVEL_OBJECT, .header = "x-amz-copy-source", .action = "s3:PutObject",
+     .run = copy_object},
 
     {.name = "GetObject", .method = "GET", .level = LEVEL_OBJECT, .run = get_object},
     {.name = "HeadObject", .method = "HEAD", .level = LEVEL_OBJECT, .run = get_object},
