@@ -39,8 +39,8 @@ static const char *const sqlite_migrations[] = {
     " PRIMARY KEY (bucket, key, seq)) WITHOUT ROWID;"
     "CREATE TABLE value (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
     /* The audit trail grows at its end: a rowid is the cheapest key for that. */
-    "CREATE TABLE trail (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);"
-    "CREATE TABLE trail_head (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);",
+    ("CREATE TABLE trail (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);"
+     "CREATE TABLE trail_head (seq INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);"),
     /* Directories alone (kind 2), so that a listing of the past does not pass every live object. */
     "CREATE INDEX tree_dir ON tree (bucket, key) WHERE kind = 2;",
 };
