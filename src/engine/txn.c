@@ -120,9 +120,10 @@ int txn_end(struct engine *e, int error)
             unsaved_done(e);
             return error;
         }
-        error = r;
+        error = r; /* a commit that failed has rolled back */
+    } else {
+        e->meta_ops->rollback(e->m);
     }
-    e->meta_ops->rollback(e->m);
     settle_txn_end(e, false);
     trail_txn_end(e, false);
     touched_end(e, false);

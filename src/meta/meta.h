@@ -152,7 +152,7 @@ struct meta_ops {
     void (*close)(struct meta *m); /* checkpoints; NULL is accepted */
 
     /* Transactions do not nest. Calls that write outside one are a bug (assert). After a failed write only
-     * rollback is allowed. commit: survives the death of the process. commit_seq rises by one per commit. */
+     * rollback is allowed. commit: survives the death of the process; one that fails has rolled back. commit_seq rises by one per commit. */
     int (*begin)(struct meta *m);
     int (*commit)(struct meta *m);
     void (*rollback)(struct meta *m);

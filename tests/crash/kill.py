@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The daemon is killed under load, again and again: what was answered is there, whole, after the next mount.
 
-Cases: mount 4; retention 16, 22, 43*, 62, A 25*; encryption 14*, 18*. HOLDFS_TEST_KILLS sets how often (30), HOLDFS_TEST_SEED the seed.
+Cases: mount 4; logs 41; retention 16, 22, 43*, 62, A 25*; encryption 14*, 18*. HOLDFS_TEST_KILLS sets how often (30), HOLDFS_TEST_SEED the seed.
 """
 import os
 import random
@@ -35,6 +35,7 @@ def what_was_answered_is_there_after_each_kill(store, b):
         store.kill()
         ended_well(*pids)
         store.mount()
+        store.run("audit", "verify", store.mnt)  # logs 41: unbroken, to the last signed head and beyond
         for n in range(WRITERS):
             expected = Expected(notes[n], f"{SEED}/{round_number}", n, "kill")
             with open(notes[n]) as f:

@@ -339,6 +339,62 @@ def openssl_alone_verifies_a_head(store, bucket):
     holdfs(store, "audit", "anchor", "remove", store.mnt, "file:" + anchors)
 
 
+class StampAuthority(http.server.BaseHTTPRequestHandler):
+    """RFC 3161 by `openssl ts`."""
+    home = None
+
+    def do_POST(self):
+        home = StampAuthority.home
+        write(home + "/query", self.rfile.read(int(self.headers["Content-Length"])))
+        p = run("openssl", "ts", "-reply", "-config", home + "/tsa.conf", "-queryfile", home + "/query", "-out", home + "/reply")
+        self.send_response(200 if p.returncode == 0 else 500)
+        self.send_header("Content-Type", "application/timestamp-reply")
+        self.end_headers()
+        self.wfile.write(read(home + "/reply") if p.returncode == 0 else p.stderr.encode())
+
+    def log_message(self, *args):
+        pass
+
+
+def stamp_authority(home):
+    def openssl(*args):
+        p = run("openssl", *args)
+        same(0, p.returncode, p.stderr)
+    os.mkdir(home)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=root", "-days", "30", "-keyout", home + "/ca.key", "-out", home + "/ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tsa", "-keyout", home + "/tsa.key", "-out", home + "/tsa.csr")
+    write(home + "/ext", b"extendedKeyUsage=critical,timeStamping\n")
+    openssl("x509", "-req", "-in", home + "/tsa.csr", "-CA", home + "/ca.pem", "-CAkey", home + "/ca.key", "-CAcreateserial", "-days", "30", "-sha256",
+            "-extfile", home + "/ext", "-out", home + "/tsa.pem")
+    write(home + "/tsa.conf", f"[tsa]\ndefault_tsa=t\n[t]\nserial={home}/serial\nsigner_cert={home}/tsa.pem\nsigner_key={home}/tsa.key\n"
+          "signer_digest=sha256\ndefault_policy=1.2.3.4\ndigests=sha256\ness_cert_id_alg=sha256\n".encode())
+    StampAuthority.home = home
+    return serve(StampAuthority)
+
+
+@case("logs 36*")
+def openssl_alone_verifies_the_time_stamp_of_a_head(store, bucket):
+    home = os.path.join(store.scratch, "tsa")
+    server = stamp_authority(home)
+    url = f"tsa:http://127.0.0.1:{server.server_port}/tsr"
+    same(1, run(store.binary, "audit", "anchor", "add", store.mnt, url).returncode, "it needs the certificates it is checked by")
+    holdfs(store, "audit", "anchor", "add", "--every", "1s", "--ca-file", home + "/ca.pem", store.mnt, url)
+    put(bucket, "bucket.settle", "3")
+    out = os.path.join(store.scratch, "stamped")
+
+    def stamped():
+        holdfs(store, "audit", "heads", "--export", out, store.mnt)
+        return [n[:-4] for n in os.listdir(out) if n.endswith(".tsr")]
+    check(within(30, stamped), "a token is kept: " + holdfs(store, "audit", "anchor", "list", store.mnt))
+    for n in stamped():
+        p = run("openssl", "ts", "-verify", "-data", f"{out}/{n}.msg", "-in", f"{out}/{n}.tsr", "-CAfile", home + "/ca.pem")
+        same(0, p.returncode, p.stdout + p.stderr)
+    code, words = verdict(store)
+    check(code == 0 and url in words, words)
+    holdfs(store, "audit", "anchor", "remove", store.mnt, url)
+    server.shutdown()
+
+
 @case("logs 37*")
 def an_anchor_that_is_down_holds_nobody_up_and_catches_up(store, bucket):
     lockable(bucket)

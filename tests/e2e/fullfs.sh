@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A store on a filesystem that fills up: ENOSPC for the writer, everything else goes on, and so does the writer after space is made.
-# Case: mount 29.
+# Cases: mount 29, logs 47.
 . "$(dirname "$0")/../lib/holdfs.sh"
 need_root "mounts a small filesystem"
 
@@ -42,6 +42,22 @@ check "compact works" "$HOLDFS" compact "$STORE"
 writes() { head -c 20M /dev/urandom >"$B/after"; }
 check "writing goes on without a remount" within 20 writes
 is "and is whole" 20971520 "$(stat -c %s "$B/after")"
+
+# logs 47: not a page is left for a record, so nothing changes, and the trail has no hole when there is space again
+setfattr -n user.s3.bucket.object-lock -v Enabled "$B"
+for k in $(seq 40); do echo x >"$B/held$k"; done
+cat /dev/zero >"$T/small/ballast" 2>/dev/null
+held=0
+for k in $(seq 40); do setfattr -n user.s3.legal-hold -v ON "$B/held$k" 2>/dev/null || break; held=$k; done
+check "changes are refused when no record can be written ($held went)" test "$held" -lt 40
+is "what was refused is not so" "" "$(getfattr -n user.s3.legal-hold --only-values "$B/held$((held + 1))" 2>/dev/null)"
+check "reading goes on" cmp -s "$B/held1" "$B/held2"
+rm "$T/small/ballast"
+hold_again() { setfattr -n user.s3.legal-hold -v ON "$B/held40"; }
+check "changes go on when there is space" within 20 hold_again
+check "the trail is unbroken" "$HOLDFS" audit verify "$MNT"
+is "each hold has its record, and each record its hold" $((held + 1)) \
+    "$("$HOLDFS" audit tail --json -n 10000 --event PutObjectLegalHold "$MNT" | wc -l)"
 
 # the other way round: space made from outside
 while head -c 10M /dev/urandom >"$B/more$((n++))" 2>/dev/null && [ $n -lt 90 ]; do :; done
