@@ -8,9 +8,13 @@
 static _Thread_local bool full; /* the test's own commits fail; not those of the engine's worker */
 static const struct meta_ops *real;
 
+/* As a real one that fails: it rolls back itself. */
 static int commit_unless_full(struct meta *m)
 {
-    return full ? -ENOSPC : real->commit(m);
+    if (!full)
+        return real->commit(m);
+    real->rollback(m);
+    return -ENOSPC;
 }
 
 static int setup(void **state)
