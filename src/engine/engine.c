@@ -197,6 +197,8 @@ static void worker_round(struct engine *e, unsigned tick)
             r = counters_renew(e);
         if (r == 0)
             r = txn_flush(e);
+        if (r == 0)
+            r = e->meta_ops->flush(e->m);
         if (r < 0)
             log_warning("upkeep: %s", strerror(-r));
     }
@@ -216,7 +218,7 @@ static void worker_round(struct engine *e, unsigned tick)
         log_warning("'%s/anchor' cannot be written", e->dir);
     trail_run(e, false);
     epoch_run(e);
-    e->meta_ops->checkpoint(e->m, false);
+    e->meta_ops->checkpoint(e->m, false, &e->meta);
     for (int64_t until = clock_mono_ns() + ENGINE_COMPACT_NS; compact_step(e) > 0 && clock_mono_ns() < until;)
         continue;
 }

@@ -88,7 +88,7 @@ static int epoch_rewrap(struct engine *e)
     }
     /* Nothing of the old root's wraps may come back from the log once the root is gone. */
     int r = e->meta_ops->sync(e->m);
-    return r < 0 ? r : e->meta_ops->checkpoint(e->m, true);
+    return r < 0 ? r : e->meta_ops->checkpoint(e->m, true, &e->meta);
 }
 
 /* The header as it is now, for all who use keys. */

@@ -313,7 +313,7 @@ static int salvage(struct rebuild *b)
 
 static int damaged_aside(struct rebuild *b)
 {
-    static const char *const names[] = {"meta.db", "meta.db-wal", "meta.ledger", "meta.root"};
+    static const char *const names[] = {"meta.db", "meta.db-wal", "meta.redo", "meta.ledger", "meta.root"};
     char when[48], from[4400], to[4400];
     timeform_format_ns(clock_wall_ns() / 1000000000, 0, when);
     snprintf(b->damaged, sizeof b->damaged, "%s/damaged-%.19s", b->config->dir, when);
@@ -344,7 +344,7 @@ static int put_in_place(struct rebuild *b)
 {
     int r = anchor_raise(b);
     if (r == 0)
-        r = b->ops->checkpoint(b->to, true);
+        r = b->ops->checkpoint(b->to, true, NULL);
     b->ops->close(b->to);
     b->ops->close(b->from);
     b->to = b->from = NULL;

@@ -196,7 +196,7 @@ static int master_rewrap(struct closed_store *s, const char *path, const uint8_t
     if (r == 0)
         r = s->ops->sync(m);
     if (r == 0)
-        r = s->ops->checkpoint(m, true);
+        r = s->ops->checkpoint(m, true, NULL);
     s->ops->close(m);
     return r;
 }

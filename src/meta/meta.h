@@ -13,6 +13,7 @@
 #ifndef HOLDFS_META_META_H
 #define HOLDFS_META_META_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -152,15 +153,19 @@ struct meta_ops {
     void (*close)(struct meta *m); /* checkpoints; NULL is accepted */
 
     /* Transactions do not nest. Calls that write outside one are a bug (assert). After a failed write only
-     * rollback is allowed. commit: survives the death of the process; one that fails has rolled back. commit_seq rises by one per commit. */
+     * rollback is allowed. commit: survives the death of the process; one that fails has rolled back. commit_seq rises by one per
+     * commit that wrote. */
     int (*begin)(struct meta *m);
     int (*commit)(struct meta *m);
     void (*rollback)(struct meta *m);
     /* Everything committed before the call survives a power cut after it. May be called without the lock, by several
      * threads at once (one sync serves all that wait). */
     int (*sync)(struct meta *m);
-    /* Moves the log into the database when it is longer than its soft limit (or always, with `force`). Without the lock. */
-    int (*checkpoint)(struct meta *m, bool force);
+    /* Commits may gather in a log of rows; this moves them on. Under the lock, no transaction under way: now and then. */
+    int (*flush)(struct meta *m);
+    /* Moves the log into the database when it is longer than its soft limit (or always, with `force`: then no other copy of
+     * what was there before is left). `lock` is the lock, which it takes for a moment; NULL where the caller has it. */
+    int (*checkpoint)(struct meta *m, bool force, pthread_mutex_t *lock);
     int (*check)(struct meta *m, void (*line)(void *arg, const char *text), void *arg); /* integrity_check; for fsck */
     uint64_t (*commit_seq)(struct meta *m);
     uint64_t (*bytes)(struct meta *m); /* size of its files on disk */

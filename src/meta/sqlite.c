@@ -3,6 +3,7 @@
 #include "meta/sqlite.h"
 #include "meta/sqlite_vfs.h"
 #include "util/bytes.h"
+#include "util/log.h"
 #include "util/reason.h"
 
 #include <assert.h>
@@ -53,15 +54,35 @@ static void gate_enter(struct gate *gate)
     gate->held = true;
 }
 
-/* For the checkpoint, of which there is one at a time: the next transaction waits for it. */
-static void gate_claim(struct gate *gate)
+/* For the checkpoint, of which there is one at a time. With the lock of who writes, only a transaction of the engine's that was left
+ * open can hold the gate still: that one is waited for, and the next waits for the checkpoint. */
+static int gate_claim(struct meta *m, pthread_mutex_t *lock)
 {
+    struct gate *gate = &m->gate;
+    if (lock)
+        pthread_mutex_lock(lock);
+    int r = sqlite_flush(m);
+    pthread_mutex_lock(&gate->lock);
+    bool waits = r == 0 && gate->held;
+    gate->claimed = waits;
+    gate->held |= r == 0;
+    pthread_mutex_unlock(&gate->lock);
+    if (lock)
+        pthread_mutex_unlock(lock);
+    if (!waits)
+        return r;
     LOCK_SCOPE(&gate->lock);
-    gate->claimed = true;
     while (gate->held)
         pthread_cond_wait(&gate->changed, &gate->lock);
     gate->held = true;
     gate->claimed = false;
+    return 0;
+}
+
+static bool gate_is_claimed(struct gate *gate)
+{
+    LOCK_SCOPE(&gate->lock);
+    return gate->claimed;
 }
 
 static void gate_leave(struct gate *gate)
@@ -78,53 +99,130 @@ static int sqlite_run(struct meta *m, enum statement id)
     return sqlite_errno(sqlite3_step(st));
 }
 
-static int sqlite_begin(struct meta *m)
+/* ---- SQLite's transaction, which holds many of the engine's ---- */
+
+static int database_begin(struct meta *m)
 {
-    assert(!m->in_transaction);
-    if (m->read_only)
-        return -EROFS;
     gate_enter(&m->gate);
     int r = sqlite_run(m, STATEMENT_BEGIN);
     if (r < 0) {
         gate_leave(&m->gate);
         return r;
     }
+    m->open = true;
+    m->rows.bytes.len = 0;
+    return 0;
+}
+
+static void database_end(struct meta *m)
+{
+    m->open = false;
+    bytes_clear(&m->rows.bytes);
+    m->rows.bytes.failed = false;
+    gate_leave(&m->gate);
+}
+
+/* Drops what came after the first `keep` bytes of noted changes. */
+static void database_undo(struct meta *m, size_t keep)
+{
+    if (!sqlite3_get_autocommit(m->db)) /* SQLite itself rolls back on some errors (disk full, I/O) */
+        sqlite_run(m, STATEMENT_ROLLBACK);
+    if (keep == 0) {
+        database_end(m);
+        return;
+    }
+    m->rows.bytes.len = keep;
+    m->rows.bytes.failed = false;
+    int r = sqlite_run(m, STATEMENT_BEGIN);
+    if (r == 0)
+        r = rowlog_apply(m, m->rows.bytes.data, keep);
+    if (r == 0)
+        return;
+    log_error("changes that are in %s alone cannot be made again (%s); open the store anew", m->store->redo_path, strerror(-r));
+    m->broken = true;
+    if (!sqlite3_get_autocommit(m->db))
+        sqlite_run(m, STATEMENT_ROLLBACK);
+    database_end(m);
+}
+
+static int database_commit(struct meta *m, uint64_t seq)
+{
+    STATEMENT_SCOPE(st, m, STATEMENT_VALUE_PUT);
+    uint64_t be = __builtin_bswap64(seq);
+    sqlite3_bind_text(st, 1, commit_seq_name, -1, SQLITE_STATIC);
+    sqlite_bind_span(st, 2, span_of(&be, sizeof(be)));
+    int rc = sqlite3_step(st);
+    int r = rc == SQLITE_DONE ? sqlite_run(m, STATEMENT_COMMIT) : sqlite_errno(rc);
+    if (r < 0)
+        return r;
+    redo_restart(m->store, seq);
+    database_end(m);
+    return 0;
+}
+
+int sqlite_flush(struct meta *m)
+{
+    if (!m->open || m->in_transaction || m->read_only)
+        return 0;
+    int r = database_commit(m, m->commit_seq);
+    if (r < 0)
+        database_undo(m, m->rows.bytes.len);
+    return r;
+}
+
+void sqlite_mend(struct meta *m)
+{
+    if (m->open && !m->read_only && sqlite3_get_autocommit(m->db))
+        database_undo(m, m->rows.bytes.len);
+}
+
+/* ---- the engine's transactions ---- */
+
+static int sqlite_begin(struct meta *m)
+{
+    assert(!m->in_transaction);
+    if (m->read_only)
+        return -EROFS;
+    if (m->broken)
+        return -EIO;
+    int r = m->open ? 0 : database_begin(m);
+    if (r < 0)
+        return r;
     m->in_transaction = true;
-    m->wrote = m->failed = false;
+    m->wrote = m->failed = m->rows.incomplete = false;
+    m->rows.mark = m->rows.bytes.len;
     return 0;
 }
 
 static void sqlite_rollback(struct meta *m)
 {
     assert(m->in_transaction);
-    /* SQLite itself rolls back on some errors (disk full, I/O). */
-    if (!sqlite3_get_autocommit(m->db))
-        sqlite_run(m, STATEMENT_ROLLBACK);
     m->in_transaction = false;
-    gate_leave(&m->gate);
+    if (m->wrote || m->failed || m->rows.mark == 0)
+        database_undo(m, m->rows.mark);
 }
 
+/* The row log takes what it has room for, unless a checkpoint waits for the end of SQLite's transaction. */
 static int sqlite_commit(struct meta *m)
 {
     assert(m->in_transaction);
-    uint64_t seq = m->commit_seq + 1;
-    int r = m->failed ? -EIO : 0;
-    if (r == 0 && m->wrote) {
-        uint8_t packed[8];
-        for (int i = 0; i < 8; i++)
-            packed[i] = (uint8_t)(seq >> (56 - 8 * i));
-        r = sqlite_value_put(m, commit_seq_name, span_of(packed, sizeof(packed)));
+    const struct rowlog *rows = &m->rows;
+    if (!m->wrote && !m->failed) {
+        sqlite_rollback(m);
+        return 0;
     }
-    if (r == 0)
-        r = sqlite_run(m, STATEMENT_COMMIT);
+    uint64_t seq = m->commit_seq + 1;
+    int r = m->failed ? -EIO : -ENOSPC;
+    if (!m->failed && !rows->incomplete && !gate_is_claimed(&m->gate))
+        r = redo_append(m->store, rows->bytes.data + rows->mark, rows->bytes.len - rows->mark);
+    if (r < 0 && !m->failed)
+        r = database_commit(m, seq);
     if (r < 0) {
         sqlite_rollback(m);
         return r;
     }
-    if (m->wrote)
-        __atomic_store_n(&m->commit_seq, seq, __ATOMIC_RELEASE);
+    __atomic_store_n(&m->commit_seq, seq, __ATOMIC_RELEASE);
     m->in_transaction = false;
-    gate_leave(&m->gate);
     return 0;
 }
 
@@ -143,7 +241,7 @@ static int sqlite_sync(struct meta *m)
 /* A log that is wholly in the database is begun anew by the next transaction. Under constant load a passive
  * checkpoint never gets that far, so the little that came meanwhile is moved while transactions wait; not in
  * SQLite's RESTART mode, which would empty the other connection's page cache. */
-static int sqlite_checkpoint(struct meta *m, bool force)
+static int sqlite_checkpoint(struct meta *m, bool force, pthread_mutex_t *lock)
 {
     if (m->read_only || (!force && vfs_store_log_bytes(m->store) < LOG_SOFT_BYTES))
         return 0;
@@ -155,11 +253,14 @@ static int sqlite_checkpoint(struct meta *m, bool force)
     bool behind = vfs_store_log_frames(m->store) > (uint64_t)done_frames;
     if (!force && !(behind && vfs_store_log_bytes(m->store) >= LOG_HARD_BYTES))
         return 0;
-    gate_claim(&m->gate);
+    int r = gate_claim(m, lock);
+    if (r < 0)
+        return r;
     rc = sqlite3_wal_checkpoint_v2(m->checkpointer, NULL,
                                    force ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_FULL, NULL, NULL);
+    r = rc == SQLITE_OK && force ? redo_wipe(m->store) : sqlite_errno(rc);
     gate_leave(&m->gate);
-    return sqlite_errno(rc);
+    return r;
 }
 
 /* A reader holds its mark for microseconds; SQLite's own handler would sleep for milliseconds. */
@@ -200,6 +301,10 @@ static void sqlite_close(struct meta *m)
         return;
     if (m->in_transaction)
         sqlite_rollback(m);
+    if (m->open && !m->broken && sqlite_flush(m) < 0)
+        log_warning("the row log is left for the next opening");
+    if (m->open && !sqlite3_get_autocommit(m->db))
+        sqlite_run(m, STATEMENT_ROLLBACK);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         sqlite3_finalize(m->statements[i]);
     /* The last connection moves the log into the database and removes it, unless it was opened for reading
@@ -210,6 +315,7 @@ static void sqlite_close(struct meta *m)
     pthread_mutex_destroy(&m->checkpoint_lock);
     pthread_mutex_destroy(&m->gate.lock);
     pthread_cond_destroy(&m->gate.changed);
+    bytes_done(&m->rows.bytes);
     free(m->held);
     free(m);
 }
@@ -252,7 +358,7 @@ static int connection_open(struct meta *m, const struct meta_config *config, uin
                            bool create, sqlite3 **db, struct reason *reason)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-    flags |= config->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    flags |= SQLITE_OPEN_READWRITE; /* also for reading only: what the row log holds is then made again in memory */
     int r = sqlite_errno(sqlite3_open_v2(m->store->db_path, db, flags, m->store->name));
     if (r == 0)
         r = connection_prepare(*db, config, cache_bytes, create);
@@ -283,6 +389,32 @@ static int open_commit_seq(struct meta *m)
     return reader_finished(&reader) ? 0 : -EIO;
 }
 
+static int open_record(void *arg, const uint8_t *rows, size_t len)
+{
+    struct meta *m = arg;
+    int r = m->open ? 0 : database_begin(m);
+    if (r == 0)
+        r = rowlog_apply(m, rows, len);
+    if (r == 0)
+        m->commit_seq++;
+    return r;
+}
+
+/* What a daemon that was killed had committed in the row log alone. */
+static int open_rows(struct meta *m)
+{
+    int r = redo_open(m->store);
+    if (r == 0 && m->read_only)
+        sqlite3_exec(m->db, "PRAGMA cache_spill=OFF", NULL, NULL, NULL);
+    uint64_t before = m->commit_seq;
+    if (r == 0)
+        r = redo_read(m->store, before, open_record, m);
+    if (r < 0 || !m->open)
+        return r;
+    log_notice("%llu transactions were in %s alone", (unsigned long long)(m->commit_seq - before), m->store->redo_path);
+    return m->read_only ? 0 : database_commit(m, m->commit_seq);
+}
+
 static int open_database(struct meta *m, const struct meta_config *config, struct reason *reason)
 {
     int r = connection_open(m, config, config->cache_bytes, config->create, &m->db, reason);
@@ -294,6 +426,8 @@ static int open_database(struct meta *m, const struct meta_config *config, struc
     r = open_statements(m);
     if (r == 0)
         r = open_commit_seq(m);
+    if (r == 0)
+        r = open_rows(m);
     if (r < 0)
         return open_fail(m, r, m->db, reason);
     if (config->read_only)
@@ -341,6 +475,7 @@ const struct meta_ops meta_sqlite_ops = {
     .commit = sqlite_commit,
     .rollback = sqlite_rollback,
     .sync = sqlite_sync,
+    .flush = sqlite_flush,
     .checkpoint = sqlite_checkpoint,
     .check = sqlite_check,
     .commit_seq = sqlite_commit_seq,

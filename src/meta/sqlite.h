@@ -8,6 +8,7 @@
 #define HOLDFS_META_SQLITE_H
 
 #include "meta/meta.h"
+#include "util/bytes.h"
 #include "util/cleanup.h"
 
 #include <pthread.h>
@@ -85,6 +86,15 @@ struct gate {
     bool held, claimed; /* claimed: a checkpoint waits, and is next */
 };
 
+/* The changes of the transactions that SQLite's present one holds (sqlite_rowlog.c); under the caller's lock. */
+struct rowlog {
+    struct bytes bytes;
+    size_t mark;          /* where those of the transaction under way begin */
+    bool incomplete;      /* it made changes that are not noted */
+    sqlite3_stmt *noting; /* the statement being bound, */
+    int values;           /* so many values of it so far */
+};
+
 struct meta {
     struct vfs_store *store;
     sqlite3 *db;           /* reads and writes; under the caller's lock */
@@ -93,8 +103,11 @@ struct meta {
     struct gate gate;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     bool read_only;
-    /* The transaction under way, if any; guarded by the caller's lock. */
+    /* The engine's transaction under way, if any, and SQLite's; guarded by the caller's lock. */
     bool in_transaction, wrote, failed;
+    bool open;   /* SQLite is within a transaction: this one, and those before it that are in the row log */
+    bool broken; /* which could not be done again: only opening anew helps */
+    struct rowlog rows;
     uint64_t commit_seq; /* of the last commit; atomic, as meta_commit_seq() may be called from anywhere */
     /* The row handed out last: a copy, so that no read transaction stays open behind it. */
     uint8_t *held;
@@ -121,6 +134,23 @@ void sqlite_bind_span(sqlite3_stmt *st, int index, struct span value);
 void sqlite_bind_u64(sqlite3_stmt *st, int index, uint64_t value);
 struct span sqlite_column_span(sqlite3_stmt *st, int column);
 uint64_t sqlite_column_u64(sqlite3_stmt *st, int column);
+
+/* The same of a statement that changes rows: its values are noted, in the order of their numbers. */
+#define CHANGE_SCOPE(name, m, id) CLEANUP(sqlite_reset) sqlite3_stmt *name = rowlog_statement(m, id)
+
+sqlite3_stmt *rowlog_statement(struct meta *m, enum statement id);
+void rowlog_bind_number(struct meta *m, sqlite3_stmt *st, int index, int64_t value);
+void rowlog_bind_u64(struct meta *m, sqlite3_stmt *st, int index, uint64_t value);
+void rowlog_bind_span(struct meta *m, sqlite3_stmt *st, int index, struct span value);
+void rowlog_bind_text(struct meta *m, sqlite3_stmt *st, int index, const char *value);
+void rowlog_noted(struct meta *m, sqlite3_stmt *st);
+/* Makes noted changes again, within a transaction of SQLite's. */
+int rowlog_apply(struct meta *m, const uint8_t *rows, size_t len);
+
+/* SQLite gave its transaction up in the middle of a read: those committed go into a new one. */
+void sqlite_mend(struct meta *m);
+/* Commits in SQLite what stands in the row log alone. Under the caller's lock, no transaction under way. */
+int sqlite_flush(struct meta *m);
 
 /* 1 a row, 0 no (further) row, or a negative errno. */
 int sqlite_step(struct meta *m, sqlite3_stmt *st);

@@ -143,6 +143,31 @@ int wal_header_open(const struct page_codec *c, const uint8_t disk[WAL_DISK_HEAD
     return r;
 }
 
+/* ---- the row log ---- */
+
+static struct aad redo_aad(const struct page_codec *c, uint64_t base, const uint8_t chain[16])
+{
+    struct aad a = aad_start(c, "holdfs/v1/redo");
+    aad_put_number(&a, base, 8);
+    aad_put(&a, chain, 16);
+    return a;
+}
+
+int redo_record_seal(const struct page_codec *c, uint64_t base, const uint8_t chain[16], const uint8_t nonce[24], const void *plain,
+                     size_t len, uint8_t *out)
+{
+    struct aad a = redo_aad(c, base, chain);
+    memcpy(out, nonce, XAES_NONCE_BYTES);
+    return xaes_encrypt(c->key, nonce, a.bytes, a.len, plain, len, out + XAES_NONCE_BYTES, out + XAES_NONCE_BYTES + len);
+}
+
+int redo_record_open(const struct page_codec *c, uint64_t base, const uint8_t chain[16], const uint8_t *sealed, uint8_t *text,
+                     size_t len)
+{
+    struct aad a = redo_aad(c, base, chain);
+    return xaes_decrypt(c->key, sealed, a.bytes, a.len, text, len, text + len, text);
+}
+
 /* ---- ledger and root ---- */
 
 int ledger_slot_seal(const struct page_codec *c, uint64_t block, const uint8_t nonce[24],

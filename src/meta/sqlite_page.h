@@ -62,6 +62,12 @@ int wal_record_open(const struct page_codec *c, const uint8_t wal_id[WAL_ID_BYTE
                     uint64_t frame, const uint8_t nonce[24], uint8_t *text, size_t len,
                     const uint8_t tag[16]);
 
+/* One record of the row log, the same form, and opened in place. */
+int redo_record_seal(const struct page_codec *c, uint64_t base, const uint8_t chain[16], const uint8_t nonce[24], const void *plain,
+                     size_t len, uint8_t *out);
+int redo_record_open(const struct page_codec *c, uint64_t base, const uint8_t chain[16], const uint8_t *sealed, uint8_t *text,
+                     size_t len);
+
 int wal_header_seal(const struct page_codec *c, const uint8_t wal_id[WAL_ID_BYTES], const uint8_t nonce[24],
                     const uint8_t plain[WAL_HEADER_BYTES], uint8_t out[WAL_DISK_HEADER_BYTES]);
 int wal_header_open(const struct page_codec *c, const uint8_t disk[WAL_DISK_HEADER_BYTES],

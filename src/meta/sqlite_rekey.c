@@ -133,7 +133,7 @@ int sqlite_rekey_begin(struct meta *m, const char *dir, const uint8_t page_key[3
 int sqlite_rekey_finish(struct meta *m, struct meta_rekey *k)
 {
     assert(!m->in_transaction);
-    int r = meta_sqlite_ops.checkpoint(m, true);
+    int r = meta_sqlite_ops.checkpoint(m, true, NULL);
     if (r == 0 && vfs_store_log_frames(m->store))
         r = -EBUSY;
     if (r == 0)
@@ -180,9 +180,9 @@ int sqlite_rekey_move(const char *from, const char *dir)
 
 int sqlite_rekey_drop(const char *from)
 {
-    static const char *const others[] = {"meta.db-wal", "meta.root.new"};
+    static const char *const others[] = {"meta.db-wal", "meta.root.new", "meta.redo"};
     char path[4200];
-    for (size_t i = 0; i < REKEY_FILES + 2; i++) {
+    for (size_t i = 0; i < REKEY_FILES + 3; i++) {
         snprintf(path, sizeof(path), "%s/%s", from, i < REKEY_FILES ? rekey_files[i] : others[i - REKEY_FILES]);
         if (unlink(path) < 0 && errno != ENOENT)
             return -errno;

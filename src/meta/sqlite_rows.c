@@ -41,6 +41,8 @@ uint64_t sqlite_column_u64(sqlite3_stmt *st, int column)
 static int statement_fail(struct meta *m, int rc)
 {
     m->failed |= m->in_transaction;
+    if (!m->in_transaction)
+        sqlite_mend(m);
     return sqlite_errno(rc);
 }
 
@@ -58,6 +60,7 @@ int sqlite_change(struct meta *m, sqlite3_stmt *st)
     if (m->failed)
         return -EIO;
     m->wrote = true;
+    rowlog_noted(m, st);
     int rc = sqlite3_step(st);
     return rc == SQLITE_DONE ? 0 : statement_fail(m, rc);
 }
@@ -108,19 +111,19 @@ int sqlite_tree_get(struct meta *m, uint32_t bucket, struct span key, struct tre
 
 int sqlite_tree_put(struct meta *m, const struct tree_row *row)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_TREE_PUT);
-    sqlite3_bind_int64(st, 1, row->bucket);
-    sqlite_bind_span(st, 2, row->key);
-    sqlite_bind_u64(st, 3, row->ino);
-    sqlite3_bind_int(st, 4, row->kind);
+    CHANGE_SCOPE(st, m, STATEMENT_TREE_PUT);
+    rowlog_bind_number(m, st, 1, row->bucket);
+    rowlog_bind_span(m, st, 2, row->key);
+    rowlog_bind_u64(m, st, 3, row->ino);
+    rowlog_bind_number(m, st, 4, row->kind);
     return sqlite_change(m, st);
 }
 
 int sqlite_tree_del(struct meta *m, uint32_t bucket, struct span key)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_TREE_DEL);
-    sqlite3_bind_int64(st, 1, bucket);
-    sqlite_bind_span(st, 2, key);
+    CHANGE_SCOPE(st, m, STATEMENT_TREE_DEL);
+    rowlog_bind_number(m, st, 1, bucket);
+    rowlog_bind_span(m, st, 2, key);
     return sqlite_change(m, st);
 }
 
@@ -176,27 +179,27 @@ int sqlite_inode_get(struct meta *m, uint64_t ino, struct inode_row *ret)
 
 int sqlite_inode_put(struct meta *m, const struct inode_row *row)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_INODE_PUT);
-    sqlite_bind_u64(st, 1, row->ino);
-    sqlite3_bind_int64(st, 2, row->bucket);
-    sqlite_bind_span(st, 3, row->key);
-    sqlite_bind_span(st, 4, row->body);
+    CHANGE_SCOPE(st, m, STATEMENT_INODE_PUT);
+    rowlog_bind_u64(m, st, 1, row->ino);
+    rowlog_bind_number(m, st, 2, row->bucket);
+    rowlog_bind_span(m, st, 3, row->key);
+    rowlog_bind_span(m, st, 4, row->body);
     return sqlite_change(m, st);
 }
 
 int sqlite_inode_del(struct meta *m, uint64_t ino)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_INODE_DEL);
-    sqlite_bind_u64(st, 1, ino);
+    CHANGE_SCOPE(st, m, STATEMENT_INODE_DEL);
+    rowlog_bind_u64(m, st, 1, ino);
     return sqlite_change(m, st);
 }
 
 static int link_change(struct meta *m, enum statement id, uint64_t ino, uint32_t bucket, struct span key)
 {
-    STATEMENT_SCOPE(st, m, id);
-    sqlite_bind_u64(st, 1, ino);
-    sqlite3_bind_int64(st, 2, bucket);
-    sqlite_bind_span(st, 3, key);
+    CHANGE_SCOPE(st, m, id);
+    rowlog_bind_u64(m, st, 1, ino);
+    rowlog_bind_number(m, st, 2, bucket);
+    rowlog_bind_span(m, st, 3, key);
     return sqlite_change(m, st);
 }
 
@@ -309,17 +312,17 @@ int sqlite_kek_scan(struct meta *m, meta_kek_fn *fn, void *arg)
 
 int sqlite_draft_put(struct meta *m, const struct draft_row *row)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_DRAFT_PUT);
-    sqlite_bind_u64(st, 1, row->ino);
-    sqlite3_bind_int64(st, 2, row->part);
-    sqlite_bind_span(st, 3, row->body);
+    CHANGE_SCOPE(st, m, STATEMENT_DRAFT_PUT);
+    rowlog_bind_u64(m, st, 1, row->ino);
+    rowlog_bind_number(m, st, 2, row->part);
+    rowlog_bind_span(m, st, 3, row->body);
     return sqlite_change(m, st);
 }
 
 int sqlite_draft_del(struct meta *m, uint64_t ino)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_DRAFT_DEL);
-    sqlite_bind_u64(st, 1, ino);
+    CHANGE_SCOPE(st, m, STATEMENT_DRAFT_DEL);
+    rowlog_bind_u64(m, st, 1, ino);
     return sqlite_change(m, st);
 }
 
@@ -340,10 +343,10 @@ int sqlite_draft_scan(struct meta *m, meta_draft_fn *fn, void *arg)
 
 static int unsettled_change(struct meta *m, enum statement id, const struct unsettled_row *row)
 {
-    STATEMENT_SCOPE(st, m, id);
-    sqlite3_bind_int64(st, 1, row->bucket);
-    sqlite_bind_span(st, 2, row->key);
-    sqlite_bind_u64(st, 3, row->seq);
+    CHANGE_SCOPE(st, m, id);
+    rowlog_bind_number(m, st, 1, row->bucket);
+    rowlog_bind_span(m, st, 2, row->key);
+    rowlog_bind_u64(m, st, 3, row->seq);
     return sqlite_change(m, st);
 }
 
@@ -379,18 +382,18 @@ static enum statement trail_statement(enum meta_trail which, enum statement reco
 
 int sqlite_trail_put(struct meta *m, enum meta_trail which, const struct trail_row *row)
 {
-    STATEMENT_SCOPE(st, m, trail_statement(which, STATEMENT_TRAIL_PUT));
-    sqlite_bind_u64(st, 1, row->seq);
-    sqlite_bind_u64(st, 2, row->last);
-    sqlite_bind_span(st, 3, row->body);
+    CHANGE_SCOPE(st, m, trail_statement(which, STATEMENT_TRAIL_PUT));
+    rowlog_bind_u64(m, st, 1, row->seq);
+    rowlog_bind_u64(m, st, 2, row->last);
+    rowlog_bind_span(m, st, 3, row->body);
     return sqlite_change(m, st);
 }
 
 int sqlite_trail_del(struct meta *m, enum meta_trail which, uint64_t from, uint64_t to)
 {
-    STATEMENT_SCOPE(st, m, trail_statement(which, STATEMENT_TRAIL_DEL));
-    sqlite_bind_u64(st, 1, from);
-    sqlite_bind_u64(st, 2, to);
+    CHANGE_SCOPE(st, m, trail_statement(which, STATEMENT_TRAIL_DEL));
+    rowlog_bind_u64(m, st, 1, from);
+    rowlog_bind_u64(m, st, 2, to);
     return sqlite_change(m, st);
 }
 
@@ -425,16 +428,16 @@ int sqlite_value_get(struct meta *m, const char *name, struct span *ret)
 
 int sqlite_value_put(struct meta *m, const char *name, struct span value)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_VALUE_PUT);
-    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-    sqlite_bind_span(st, 2, value);
+    CHANGE_SCOPE(st, m, STATEMENT_VALUE_PUT);
+    rowlog_bind_text(m, st, 1, name);
+    rowlog_bind_span(m, st, 2, value);
     return sqlite_change(m, st);
 }
 
 int sqlite_value_del(struct meta *m, const char *name)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_VALUE_DEL);
-    sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+    CHANGE_SCOPE(st, m, STATEMENT_VALUE_DEL);
+    rowlog_bind_text(m, st, 1, name);
     return sqlite_change(m, st);
 }
 

@@ -54,27 +54,29 @@ static void bind_version_key(sqlite3_stmt *st, uint32_t bucket, struct span key)
 
 int sqlite_version_put(struct meta *m, const struct version_row *row)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_PUT);
-    bind_version_key(st, row->bucket, row->key);
-    sqlite_bind_u64(st, 3, row->seq);
-    sqlite_bind_span(st, 4, span_of(row->id, sizeof(row->id)));
-    sqlite3_bind_int64(st, 5, row->publish_ns);
-    sqlite3_bind_int64(st, 6, row->flags);
-    sqlite_bind_u64(st, 7, row->ino);
-    sqlite3_bind_int(st, 8, row->lock_mode);
-    sqlite3_bind_int64(st, 9, row->lock_until_ms);
-    sqlite3_bind_int64(st, 10, row->lock_hold_s);
-    sqlite3_bind_int(st, 11, row->legal_hold);
-    sqlite_bind_span(st, 12, row->body);
-    sqlite_bind_span(st, 13, row->data);
+    CHANGE_SCOPE(st, m, STATEMENT_VERSION_PUT);
+    rowlog_bind_number(m, st, 1, row->bucket);
+    rowlog_bind_span(m, st, 2, row->key);
+    rowlog_bind_u64(m, st, 3, row->seq);
+    rowlog_bind_span(m, st, 4, span_of(row->id, sizeof(row->id)));
+    rowlog_bind_number(m, st, 5, row->publish_ns);
+    rowlog_bind_number(m, st, 6, row->flags);
+    rowlog_bind_u64(m, st, 7, row->ino);
+    rowlog_bind_number(m, st, 8, row->lock_mode);
+    rowlog_bind_number(m, st, 9, row->lock_until_ms);
+    rowlog_bind_number(m, st, 10, row->lock_hold_s);
+    rowlog_bind_number(m, st, 11, row->legal_hold);
+    rowlog_bind_span(m, st, 12, row->body);
+    rowlog_bind_span(m, st, 13, row->data);
     return sqlite_change(m, st);
 }
 
 int sqlite_version_del(struct meta *m, uint32_t bucket, struct span key, uint64_t seq)
 {
-    STATEMENT_SCOPE(st, m, STATEMENT_VERSION_DEL);
-    bind_version_key(st, bucket, key);
-    sqlite_bind_u64(st, 3, seq);
+    CHANGE_SCOPE(st, m, STATEMENT_VERSION_DEL);
+    rowlog_bind_number(m, st, 1, bucket);
+    rowlog_bind_span(m, st, 2, key);
+    rowlog_bind_u64(m, st, 3, seq);
     return sqlite_change(m, st);
 }
 

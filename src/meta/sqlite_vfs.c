@@ -173,9 +173,9 @@ static int vfs_last_error(sqlite3_vfs *vfs, int len, char *ret)
 static int store_paths(struct vfs_store *store, const char *dir)
 {
     static const char *const names[] = {"meta.db", "meta.db-wal", "meta.ledger", "meta.root",
-                                        "meta.root.new"};
+                                        "meta.root.new", "meta.redo"};
     char **const paths[] = {&store->db_path, &store->wal_path, &store->ledger_path, &store->root_path,
-                            &store->root_temp_path};
+                            &store->root_temp_path, &store->redo_path};
     store->dir = strdup(dir);
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (asprintf(paths[i], "%s/%s", dir, names[i]) < 0) {
@@ -238,7 +238,7 @@ static int store_open(struct vfs_store *store, bool create, struct reason *reaso
 static void store_init(struct vfs_store *store, const struct meta_config *config)
 {
     store->read_only = config->read_only;
-    store->db_fd = store->ledger_fd = store->wal.fd = -1;
+    store->db_fd = store->ledger_fd = store->wal.fd = store->redo.fd = -1;
     store->integrity = config->integrity;
     store->integrity_arg = config->integrity_arg;
     store->codec.page_size_bytes = config->page_size_bytes;
@@ -301,6 +301,7 @@ void vfs_store_free(struct vfs_store *store)
     sqlite3_vfs_unregister(&store->vfs);
     cleanup_close(&store->db_fd);
     cleanup_close(&store->ledger_fd);
+    redo_close(store);
     ledger_done(&store->ledger);
     wal_index_done(&store->shm);
     pthread_cond_destroy(&store->wal.synced);
@@ -314,6 +315,7 @@ void vfs_store_free(struct vfs_store *store)
     free(store->ledger_path);
     free(store->root_path);
     free(store->root_temp_path);
+    free(store->redo_path);
     free(store);
 }
 
@@ -330,7 +332,7 @@ uint64_t vfs_store_log_bytes(struct vfs_store *store)
 
 uint64_t vfs_store_bytes(struct vfs_store *store)
 {
-    const int fds[] = {store->db_fd, store->ledger_fd, store->wal.fd};
+    const int fds[] = {store->db_fd, store->ledger_fd, store->wal.fd, store->redo.fd};
     uint64_t sum = 0;
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
         struct stat st;

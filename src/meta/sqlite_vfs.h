@@ -2,8 +2,8 @@
  * Private to the SQLite engine: the encrypting VFS of one open store and its parts.
  *
  * A store has its own registered sqlite3_vfs. All files are in one directory: meta.db and meta.db-wal (which
- * SQLite sees in clear), meta.ledger and meta.root (which it does not know of). No -shm and no journal ever
- * exists.
+ * SQLite sees in clear), meta.ledger, meta.root and meta.redo (which it does not know of). No -shm and no journal
+ * ever exists.
  *
  * Locks, in this order: ledger.save_lock, then any one of db_lock, shm.lock, wal.lock, ledger.lock,
  * report_lock; none of the latter is held while another is taken, nor during I/O or crypto (but wal.lock
@@ -12,6 +12,7 @@
 #define HOLDFS_META_SQLITE_VFS_H
 
 #include "meta/sqlite_page.h"
+#include "util/bytes.h"
 #include "util/xaes.h"
 
 #include <pthread.h>
@@ -59,17 +60,31 @@ struct wal {
     int users;
     int fd; /* -1: no log on disk */
     /* Group commit, guarded by lock; `written` is also raised without it. */
-    uint64_t written; /* rises with each write to the log; atomic */
+    uint64_t written; /* rises with each write to either log; atomic */
     uint64_t durable; /* value of `written` that is on disk */
     bool syncing;
+    uint64_t log_written, log_durable; /* the same of this log alone; atomic */
     bool failed;     /* an fsync failed: what is on disk is unknown until the store is opened anew */
     uint64_t frames; /* in this round; atomic */
+};
+
+/* The row log (sqlite_redo.c). Guarded by the engine's lock but for the atomic fields. */
+struct redo {
+    int fd; /* -1: none */
+    uint64_t at;   /* where the next record goes */
+    uint64_t base; /* the commit this round stands on */
+    uint8_t chain[XAES_TAG_BYTES]; /* tag of the round's last record */
+    uint8_t nonce[XAES_NONCE_BYTES];
+    struct bytes record; /* one sealed record */
+    bool failed; /* the log of pages cannot be synced: what was promised stays where it is */
+    uint64_t written, durable; /* as in struct wal; atomic */
+    bool relied; /* somebody was promised what this round's records say; atomic */
 };
 
 struct vfs_store {
     sqlite3_vfs vfs;
     char name[40];
-    char *dir, *db_path, *wal_path, *ledger_path, *root_path, *root_temp_path;
+    char *dir, *db_path, *wal_path, *ledger_path, *root_path, *root_temp_path, *redo_path;
     bool read_only;
     int db_fd, ledger_fd;
     struct xaes_key *key;
@@ -77,6 +92,7 @@ struct vfs_store {
     struct ledger ledger;
     struct wal_index shm;
     struct wal wal;
+    struct redo redo;
 
     pthread_mutex_t db_lock; /* guards the next two: SQLite's file locks, among our own connections */
     int db_shared;
@@ -116,6 +132,15 @@ int vfs_store_new(const struct meta_config *config, struct vfs_store **ret, stru
 void vfs_store_free(struct vfs_store *store); /* NULL is accepted */
 /* All that was written to the log before the call survives a power cut after it. Any thread. */
 int vfs_store_sync(struct vfs_store *store);
+/* The row log. open: after the rest of the store. read: gives the records that stand on commit `base`, oldest first, and goes on
+ * behind them. append: one transaction; -ENOSPC where it does not fit, then SQLite commits. restart: after that commit, whose
+ * number is `base`. wipe: nothing of it is left on disk; no transaction under way. */
+int redo_open(struct vfs_store *store);
+int redo_read(struct vfs_store *store, uint64_t base, int (*fn)(void *arg, const uint8_t *rows, size_t len), void *arg);
+int redo_append(struct vfs_store *store, const void *rows, size_t len);
+void redo_restart(struct vfs_store *store, uint64_t base);
+int redo_wipe(struct vfs_store *store);
+void redo_close(struct vfs_store *store);
 /* Length of the log's present round, frames of a transaction under way included. */
 uint64_t vfs_store_log_frames(struct vfs_store *store);
 uint64_t vfs_store_log_bytes(struct vfs_store *store);

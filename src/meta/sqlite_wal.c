@@ -59,7 +59,8 @@ static int wal_write_disk(struct vfs_file *file, const void *bytes, size_t len, 
 {
     struct wal *wal = &file->store->wal;
     int r = vfs_pwrite_all(wal->fd, bytes, len, at);
-    __atomic_add_fetch(&wal->written, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&wal->log_written, 1, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&wal->written, 1, __ATOMIC_SEQ_CST); /* last: who sees it is to find the file unsynced */
     return r;
 }
 
@@ -82,19 +83,11 @@ static uint8_t *buffer_end(struct vfs_file *file)
     return file->buffer.bytes + file->buffer.frames * frame_disk_bytes(file->store);
 }
 
-/* The records of a round share the nonce's random first half, and with it the message key (util/xaes.h), whose setting up costs
- * more than sealing a frame header. The other half starts at random as well. */
-static void nonce_count(uint8_t nonce[XAES_NONCE_BYTES])
-{
-    for (int i = XAES_NONCE_BYTES - 1; i >= XAES_NONCE_BYTES / 2 && ++nonce[i] == 0; i--)
-        ;
-}
-
 static int record_seal(struct vfs_file *file, enum wal_part part, uint64_t frame, const void *plain,
                        size_t len, uint8_t *out)
 {
     uint8_t id[WAL_ID_BYTES];
-    nonce_count(file->nonce);
+    xaes_nonce_count(file->nonce);
     wal_id_get(&file->store->wal, id);
     return wal_record_seal(&file->store->codec, id, part, frame, file->nonce, plain, len, out);
 }
@@ -218,6 +211,29 @@ static int wal_sync(sqlite3_file *f, int flags)
     return r == 0 ? SQLITE_OK : SQLITE_IOERR_FSYNC;
 }
 
+/* The row log is looked at first: see redo_restart(). */
+static int sync_files(struct vfs_store *store)
+{
+    struct wal *wal = &store->wal;
+    struct redo *redo = &store->redo;
+    uint64_t rows = __atomic_load_n(&redo->written, __ATOMIC_SEQ_CST);
+    bool dirty = redo->fd >= 0 && rows != __atomic_load_n(&redo->durable, __ATOMIC_SEQ_CST);
+    if (dirty)
+        __atomic_store_n(&redo->relied, true, __ATOMIC_SEQ_CST);
+    uint64_t pages = __atomic_load_n(&wal->log_written, __ATOMIC_SEQ_CST);
+    if (wal->fd >= 0 && pages != __atomic_load_n(&wal->log_durable, __ATOMIC_SEQ_CST)) {
+        if (fdatasync(wal->fd) < 0)
+            return -errno;
+        __atomic_store_n(&wal->log_durable, pages, __ATOMIC_SEQ_CST);
+    }
+    if (dirty) {
+        if (fdatasync(redo->fd) < 0)
+            return -errno;
+        __atomic_store_n(&redo->durable, rows, __ATOMIC_SEQ_CST);
+    }
+    return 0;
+}
+
 /* One thread syncs for all that wait: who comes while a sync runs is served by the next. */
 int vfs_store_sync(struct vfs_store *store)
 {
@@ -232,7 +248,7 @@ int vfs_store_sync(struct vfs_store *store)
         wal->syncing = true;
         uint64_t covered = __atomic_load_n(&wal->written, __ATOMIC_SEQ_CST);
         pthread_mutex_unlock(&wal->lock);
-        int r = fdatasync(wal->fd);
+        int r = sync_files(store);
         pthread_mutex_lock(&wal->lock);
         wal->syncing = false;
         if (r < 0)
@@ -399,7 +415,7 @@ int wal_file_open(struct vfs_file *file, int *ret_flags)
     random_bytes(file->nonce, sizeof(file->nonce));
     file->base.pMethods = &wal_file_methods;
     if (ret_flags)
-        *ret_flags = SQLITE_OPEN_WAL | (store->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+        *ret_flags = SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE; /* or it begins no transaction in memory either */
     return SQLITE_OK;
 }
 

@@ -104,7 +104,7 @@ static void *checkpoint_often(void *arg)
 {
     volatile bool *stop = arg;
     while (!*stop) {
-        must(ops->checkpoint(meta, false), "checkpoint");
+        must(ops->checkpoint(meta, false, NULL), "checkpoint");
         usleep(20000);
     }
     return NULL;
@@ -129,7 +129,7 @@ static void measure_writes(uint64_t objects)
     *(volatile bool *)&stop = true;
     pthread_join(thread, NULL);
     start();
-    must(ops->checkpoint(meta, true), "checkpoint");
+    must(ops->checkpoint(meta, true, NULL), "checkpoint");
     report("checkpoint", 1);
 }
 

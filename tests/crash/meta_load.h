@@ -15,6 +15,7 @@ static inline int load_write(struct metastore *s, uint64_t n)
 {
     static uint8_t data[6000];
     char key[32];
+    LOCK_SCOPE(&metastore_lock);
     int r = s->ops->begin(s->meta);
     for (uint32_t bucket = 1; bucket <= LOAD_BUCKETS && r == 0; bucket++) {
         snprintf(key, sizeof(key), "key-%llu", (unsigned long long)((n * 31 + bucket * 100003) % LOAD_KEYS));
@@ -33,7 +34,7 @@ static inline void *load_checkpoint(void *arg)
 {
     struct metastore *s = arg;
     for (unsigned i = 0;; i++) {
-        s->ops->checkpoint(s->meta, true);
+        s->ops->checkpoint(s->meta, true, &metastore_lock);
         usleep(3000 * (i % 7));
     }
     return NULL;

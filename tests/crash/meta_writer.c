@@ -46,7 +46,7 @@ static void run_verify(struct metastore *s, uint64_t synced)
     assert_true(n >= synced);
     for (unsigned i = 1; i <= 3; i++)
         assert_int_equal(load_write(s, n + i), 0);
-    assert_int_equal(s->ops->checkpoint(s->meta, true), 0);
+    assert_int_equal(s->ops->checkpoint(s->meta, true, NULL), 0);
     metastore_close(s);
     metastore_open(s);
     assert_int_equal(load_verify(s), n + 3);

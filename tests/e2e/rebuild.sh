@@ -55,6 +55,7 @@ mkdir "$MNT/other" && echo there >"$MNT/other/file"
 xset "$MNT/held/later" s3.retention "COMPLIANCE +1y"
 rm "$MNT/docs/gone" && rm "$MNT/docs/.versions/gone"/*
 "$HOLDFS" user create "$MNT" eve --uid 4711 >/dev/null
+for n in $(seq 120); do echo late >"$MNT/other/late$n"; done # so that the database's last pages are theirs
 store_unmount
 store_mount
 for n in $(seq 30 40); do rm "$MNT/docs/f$n"; done

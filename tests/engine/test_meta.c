@@ -545,7 +545,7 @@ static void *checkpoint_often(void *arg)
 {
     struct helper *h = arg;
     while (!h->stop && ++h->rounds)
-        h->failures += h->s->ops->checkpoint(h->s->meta, h->rounds % 2) < 0;
+        h->failures += h->s->ops->checkpoint(h->s->meta, h->rounds % 2, &metastore_lock) < 0;
     return NULL;
 }
 
@@ -562,6 +562,7 @@ static void syncs_and_checkpoints_run_beside_writes(void **state)
     struct tree_row row;
     for (unsigned i = 0; i < 500; i++) {
         metastore_put(&s, i % 500, 1 + i % 7, (char)('a' + i % 26));
+        LOCK_SCOPE(&metastore_lock);
         assert_int_equal(s.ops->tree_get(s.meta, 1, text_span("key-000000"), &row), 0);
     }
     for (int i = 0; i < 3; i++) {
@@ -582,7 +583,7 @@ static void *checkpoint_when_long(void *arg)
 {
     struct helper *h = arg;
     while (!h->stop && ++h->rounds) {
-        h->failures += h->s->ops->checkpoint(h->s->meta, false) < 0;
+        h->failures += h->s->ops->checkpoint(h->s->meta, false, &metastore_lock) < 0;
         usleep(2000);
     }
     return NULL;
@@ -601,6 +602,7 @@ static void the_log_stays_bounded_under_constant_load(void **state)
     for (unsigned i = 0; i < 300; i++) { /* 300 MiB of log, if it were kept */
         struct version_row version = {
             .bucket = 1, .key = text_span("k"), .seq = i % 8 + 1, .data = span_of(data, sizeof(data))};
+        LOCK_SCOPE(&metastore_lock);
         must_begin(&s);
         assert_int_equal(s.ops->version_put(s.meta, &version), 0);
         must_commit(&s);

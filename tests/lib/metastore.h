@@ -8,11 +8,16 @@
 #include "../unit/tempdir.h"
 
 #include "meta/meta.h"
+#include "util/cleanup.h"
 #include "util/reason.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+/* What the engine's lock is: writers and readers of a store that has helper threads hold it. */
+static pthread_mutex_t metastore_lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct metastore {
     struct tempdir dir;
@@ -91,6 +96,7 @@ static inline void metastore_put(struct metastore *s, unsigned first, unsigned c
 {
     char key[32], body[400];
     memset(body, fill, sizeof(body));
+    LOCK_SCOPE(&metastore_lock);
     assert_int_equal(s->ops->begin(s->meta), 0);
     for (unsigned i = first; i < first + count; i++) {
         snprintf(key, sizeof(key), "key-%06u", i);
