@@ -163,14 +163,14 @@ int engine_user_map(struct engine *e, struct caller *c, const char *account, uin
         int r = iam_account_named(e, c, account, &a);
         if (r == 0)
             r = iam_who(e, who, a, &p, &c->reason);
+        if (r == 0)
+            r = uids_reserve(e, 1); /* moves the list: before anything points into it */
         const struct principal *now = uid_mapped(e->iam, uid);
         const char *of = r == 0 && p.account[0] ? p.account : now && now->account[0] ? now->account : e->conf.account_id;
         if (r == 0)
             r = iam_manages(e, c, iam_account_by_id(e, of));
         if (r == 0)
             r = uid_may(e, c, uid, &p);
-        if (r == 0)
-            r = uids_reserve(e, 1);
         if (r == 0)
             r = txn_begin(e);
         if (r == 0)

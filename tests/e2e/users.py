@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from holdfs import (Broken, S3, case, check, drop, find_binary, get, history, listed, main, need, put, read, refuses, same, settle, skip,
@@ -733,6 +735,46 @@ def no_user_policy_or_map_opens_a_compliance_lock(store, bucket):
     finally:
         store.remount("allow_other")
     same(before, get(history(bucket + "/f")[0].path, "retention"), "and after all")
+
+
+@case("auth §4.4")
+def policies_change_while_several_uids_act(store, bucket):
+    name = begin(store, bucket)
+    for n in range(3):
+        write(f"{bucket}/k{n}", b"x")
+        os.chmod(f"{bucket}/k{n}", 0o666)
+    until = time.monotonic() + 3
+
+    def acts():
+        outcomes = set()
+        while time.monotonic() < until:
+            for n in range(3):
+                for function, *args in ((read, f"{bucket}/k{n}"), (os.listdir, bucket), (put, f"{bucket}/k{n}", "tagging", "a=b")):
+                    try:
+                        function(*args)
+                        outcomes.add(0)
+                    except OSError as e:
+                        outcomes.add(errno.errorcode[e.errno])
+        return outcomes
+
+    got = []
+    threads = [threading.Thread(target=lambda uid=uid: got.append(act(uid, acts))) for uid in (ALICE, BOB, NOBODY)]
+    for t in threads:
+        t.start()
+    while time.monotonic() < until:
+        users.policy("alice", allow(["GetObject", "ListBucket", "PutObjectTagging"], name, name + "/*"))
+        users.bucket_policy(bucket, allow("GetObject", name + "/*", Principal={"AWS": users.user_arn("bob")}))
+        for words in (["map", str(NOBODY), "bob"], ["disable", "bob"], ["enable", "bob"], ["map", str(NOBODY), "anonymous"]):
+            store.run("user", words[0], store.mnt, *words[1:])
+        store.run("user", "create", "--uid", "1600", store.mnt, "passing")
+        store.run("user", "key", "create", store.mnt, "passing")
+        store.run("user", "delete", "--force", store.mnt, "passing")
+        users.no_policy("alice")
+        users.no_bucket_policy(bucket)
+    for t in threads:
+        t.join()
+    for outcomes in got:
+        check(outcomes <= {0, "EACCES"}, f"nothing but yes and no: {outcomes}")
 
 
 # ---- accounts, presets, questions ----
