@@ -10,6 +10,7 @@
 
 #include <sched.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { FSCK_BATCH = 256, FSCK_FINDINGS_MAX = 1000 };
 
@@ -451,6 +452,43 @@ static int check_parent(struct fsck *f, struct bucket *b, struct span key)
     return 0;
 }
 
+/* A bucket's root: its name and its inode, which nothing but these two rows tells of. M, txn */
+static int root_make(struct fsck *f, const struct bucket *b, bool name)
+{
+    struct inode_row row;
+    struct instant now = instant_now();
+    const struct tree_row root = {.bucket = b->number, .key = span_of("", 0), .ino = b->root_ino, .kind = TREE_DIR};
+    struct record record = {.mode = S_IFDIR | 0755, .uid = f->e->conf.owner_uid, .generation = 1};
+    record.mtime = record.ctime = record.btime = now;
+    int r = name ? f->e->meta_ops->tree_put(f->e->m, &root) : 0;
+    if (r == 0 && f->e->meta_ops->inode_get(f->e->m, b->root_ino, &row) == -ENOENT)
+        r = dir_row_put(f->e, b->number, span_of("", 0), b->root_ino, &record);
+    return r;
+}
+
+static int check_root(struct fsck *f, uint32_t number)
+{
+    LOCK_SCOPE(&f->e->meta);
+    const struct bucket *b = bucket_by_number(f->e, number);
+    struct tree_row tree;
+    struct inode_row inode;
+    int r = b ? f->e->meta_ops->tree_get(f->e->m, number, span_of("", 0), &tree) : 0;
+    bool no_name = r == -ENOENT;
+    if (b && r == 0)
+        r = f->e->meta_ops->inode_get(f->e->m, b->root_ino, &inode);
+    if (r != -ENOENT)
+        return r;
+    if (f->repair) {
+        r = txn_begin(f->e);
+        if (r == 0)
+            r = txn_end(f->e, root_make(f, b, no_name));
+        if (r < 0)
+            return r;
+    }
+    found(f, f->repair, b, span_of("", 0), NULL, "the bucket's directory is not there");
+    return 0;
+}
+
 static int check_names(struct fsck *f, uint32_t number)
 {
     CLEANUP_FREE struct name_page *p = malloc(sizeof *p);
@@ -495,7 +533,9 @@ static int fsck_run(struct fsck *f)
     if (r == 0)
         r = walk_buckets(f->e, &buckets, &count);
     for (size_t i = 0; r == 0 && i < count; i++) {
-        r = check_versions(f, buckets[i]);
+        r = check_root(f, buckets[i]);
+        if (r == 0)
+            r = check_versions(f, buckets[i]);
         if (r == 0)
             r = check_names(f, buckets[i]);
     }

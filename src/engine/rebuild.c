@@ -134,6 +134,16 @@ static int checkpoint_take(struct rebuild *b)
 
 /* ---- what the damaged metadata still says ---- */
 
+/* One kind of rows; damage in it ends it there, an error of our own ends all. In a transaction of the copy. */
+static int part(struct rebuild *b, int r)
+{
+    if (r == -EIO || r == -EBADMSG) {
+        b->cut = true;
+        return 0;
+    }
+    return r;
+}
+
 static int salvage_kek(void *arg, const struct kek_row *row)
 {
     struct rebuild *b = arg;
@@ -192,6 +202,84 @@ static int salvage_version(void *arg, const struct version_row *row)
     return b->ops->version_put(b->to, row);
 }
 
+struct key_list {
+    struct span *v; /* owned */
+    size_t count;
+};
+
+static void key_list_done(struct key_list *l)
+{
+    for (size_t i = 0; i < l->count; i++)
+        free((void *)l->v[i].p);
+    free(l->v);
+}
+
+static int key_add(void *arg, const struct tree_row *row)
+{
+    struct key_list *l = arg;
+    struct span *grown = realloc(l->v, (l->count + 1) * sizeof *grown);
+    uint8_t *key = key_copy(row->key);
+    if (grown)
+        l->v = grown;
+    if (!grown || !key) {
+        free(key);
+        return -ENOMEM;
+    }
+    l->v[l->count++] = span_of(key, row->key.len);
+    return 0;
+}
+
+/* The versions of one bucket. A scan ends at the first page that does not open; then the names, which stand elsewhere, lead to those
+ * behind it, one by one. */
+static int salvage_versions(struct rebuild *b, uint32_t bucket)
+{
+    int r = b->ops->version_scan_keys(b->from, bucket, span_of("", 0), true, salvage_version, b);
+    if (r != -EIO && r != -EBADMSG)
+        return r;
+    b->cut = true;
+    CLEANUP(key_list_done) struct key_list names = {0};
+    r = part(b, b->ops->tree_scan(b->from, bucket, span_of("", 0), true, key_add, &names));
+    for (size_t i = 0; r == 0 && i < names.count; i++)
+        r = part(b, b->ops->version_scan(b->from, bucket, names.v[i], UINT64_MAX, salvage_version, b));
+    return r;
+}
+
+/* Directories that were made since, the roots of buckets among them: names of objects follow from versions, these do not. */
+static int salvage_directory(void *arg, const struct tree_row *row)
+{
+    struct rebuild *b = arg;
+    struct tree_row there;
+    if (row->kind != TREE_DIR || b->ops->tree_get(b->to, row->bucket, row->key, &there) == 0)
+        return 0;
+    b->newest_ino = row->ino > b->newest_ino ? row->ino : b->newest_ino;
+    return b->ops->tree_put(b->to, row);
+}
+
+static int key_add_directory(void *arg, const struct tree_row *row)
+{
+    return row->kind == TREE_DIR ? key_add(arg, row) : 0;
+}
+
+/* M of neither: both are ours alone. */
+static int salvage_directories(struct rebuild *b, uint32_t bucket)
+{
+    CLEANUP(key_list_done) struct key_list names = {0};
+    int r = part(b, b->ops->tree_scan(b->from, bucket, span_of("", 0), true, salvage_directory, b));
+    if (r == 0)
+        r = b->ops->tree_scan(b->to, bucket, span_of("", 0), true, key_add_directory, &names);
+    for (size_t i = 0; r == 0 && i < names.count; i++) {
+        struct tree_row name;
+        struct inode_row inode;
+        r = b->ops->tree_get(b->to, bucket, names.v[i], &name);
+        uint64_t ino = name.ino;
+        if (r < 0 || b->ops->inode_get(b->to, ino, &inode) == 0)
+            continue;
+        int got = b->ops->inode_get(b->from, ino, &inode);
+        r = got == 0 ? b->ops->inode_put(b->to, &inode) : part(b, got == -ENOENT ? -EIO : got);
+    }
+    return r;
+}
+
 struct trail_salvage {
     struct rebuild *b;
     enum meta_trail which;
@@ -225,16 +313,6 @@ static int last_trail(void *arg, const struct trail_row *row)
     return 1;
 }
 
-/* One kind of rows; damage in it ends it there, an error of our own ends all. In a transaction of the copy. */
-static int part(struct rebuild *b, int r)
-{
-    if (r == -EIO || r == -EBADMSG) {
-        b->cut = true;
-        return 0;
-    }
-    return r;
-}
-
 static int salvage_trails(struct rebuild *b)
 {
     int r = 0;
@@ -260,7 +338,8 @@ static int salvage_rows(struct rebuild *b)
     if (r == 0)
         r = ops->bucket_scan(b->to, number_add, &n);
     for (size_t i = 0; r == 0 && i < n.count; i++)
-        r = part(b, ops->version_scan_keys(b->from, n.v[i], span_of("", 0), true, salvage_version, b));
+        if ((r = salvage_versions(b, n.v[i])) == 0)
+            r = salvage_directories(b, n.v[i]);
     free(n.v);
     if (r == 0) /* by another index: what the walk by key did not come to */
         r = part(b, ops->version_scan_since(b->from, 0, salvage_version, b));

@@ -39,6 +39,8 @@ check "and what is big" look cmp "$T/big" "$T/look/docs/big"
 matches "locks stand" COMPLIANCE "$(look xget "$T/look/held/deed" s3.retention)"
 grep -rqaF -e 'content 2 of docs' -e deed -e held -e docs "$DIR" && bad "names or content are found in it" || ok "no name and no content is found in it"
 
+matches "the trail tells of the backup" '"Backup"' "$("$HOLDFS" audit tail -n 20 --json "$MNT" 2>&1)"
+
 # Incremental, while somebody writes.
 (for n in $(seq 300); do echo "live $n" >"$MNT/docs/live$n"; done) &
 writer=$!

@@ -65,17 +65,30 @@ cp "$T/moved" "$T/want"
 store_unmount
 cp -a "$STORE" "$T/whole"
 
-# A few pages: everything is read from the damaged metadata but what stands in them.
-damage -3
-"$HOLDFS" fsck --passphrase-file "$PASS" "$STORE" >/dev/null 2>&1 && bad "the damage is noticed" || ok "the damage is noticed"
-out=$(rebuild) || bad "it is rebuilt" "$(cat "$T/rebuild.err")"
-store_mount
-is "what was written last is there" "second" "$(cat "$MNT/docs/f1")"
-check "and what is big" cmp "$T/new" "$MNT/docs/new"
-check "what was moved is found" cmp "$T/moved" "$MNT/docs/moved"
-fails "the first lock holds" EPERM rm "$(version_path "$MNT/held/deed" 1)"
-store_unmount
-check "the damaged files are kept" test -f "$(member damaged <<<"$out")/meta.db"
+# A page here and there: what stands in others is taken over; where all that counts could be read, nothing is lost.
+for page in 2 -2 -4 -7 -11; do
+    rm -rf "$STORE" && cp -a "$T/whole" "$STORE"
+    damage $page
+    "$HOLDFS" fsck --passphrase-file "$PASS" "$STORE" >/dev/null 2>&1 && continue # one that is not in use
+    out=$(rebuild) || bad "page $page: it is rebuilt" "$(cat "$T/rebuild.err")"
+    complete=$(member salvaged.complete <<<"$out")
+    check "page $page: the damaged files are kept" test -f "$(member damaged <<<"$out")/meta.db"
+    store_mount
+    if [ "$complete" = True ]; then
+        is "page $page: what was written last is there" "second" "$(cat "$MNT/docs/f1")"
+        check "page $page: and what is big" cmp "$T/new" "$MNT/docs/new"
+        is "page $page: users are there" 0 "$("$HOLDFS" user list "$MNT" | grep -q eve; echo $?)"
+    else
+        matches "page $page: it says that a part is lost" '^(second|content 1)$' "$(cat "$MNT/docs/f1")"
+    fi
+    check "page $page: what was moved is found" cmp "$T/moved" "$MNT/docs/moved"
+    check "page $page: the trail is unbroken" "$HOLDFS" audit verify "$MNT"
+    matches "page $page: and tells of it" RebuildMetadata "$("$HOLDFS" audit tail -n 20 --json "$MNT" 2>&1)"
+    fails "page $page: the first lock holds" EPERM rm "$(version_path "$MNT/held/deed" 1)"
+    store_unmount
+    is "page $page: fsck finds nothing but content that was collected" "" \
+        "$("$HOLDFS" fsck --json --passphrase-file "$PASS" "$STORE" 2>/dev/null | grep '"what"' | grep -vE 'segment [0-9]+ is (missing|cut short)')"
+done
 
 # All of it: the checkpoint alone.
 rm -rf "$STORE" && cp -a "$T/whole" "$STORE"
@@ -91,6 +104,7 @@ is "the state of then" "content 1" "$(cat "$MNT/docs/f1")"
 is "directories too" dir "$(ls "$MNT/docs" | grep -v '^f\|moved\|gone\|since')"
 check "frames that compaction moved since are found" cmp "$T/moved" "$MNT/docs/moved"
 check "of the locked version too" cmp "$T/moved" "$MNT/held/later"
+check "the trail of then goes on unbroken" "$HOLDFS" audit verify "$MNT"
 fails "the lock of then holds" EPERM rm "$(version_path "$MNT/held/deed" 1)"
 segments=$(cd "$STORE/segments" && find . -size +0 | sort)
 echo more >"$MNT/docs/more"

@@ -40,6 +40,8 @@ mount_it --accept-rollback
 matches "the mount says what it accepted" 'segments [0-9]+ to [0-9]+ are kept for good' "$(cat "$T/mount.out")"
 is "it shows the earlier state" "early" "$(ls "$MNT/held")"
 matches "status goes on saying it" 'kept for good' "$("$HOLDFS" status --json "$MNT")"
+matches "22 the trail tells it" AcceptRollback "$("$HOLDFS" audit tail -n 20 --json "$MNT" 2>&1)"
+check "and is unbroken" "$HOLDFS" audit verify "$MNT"
 echo more >"$MNT/held/more"
 check "gc runs" "$HOLDFS" gc "$MNT"
 check "compact runs" "$HOLDFS" compact "$MNT"
