@@ -26,6 +26,7 @@ E2E_TESTS = \
 	tests/e2e/git.sh \
 	tests/e2e/header.sh \
 	tests/e2e/hidden.sh \
+	tests/e2e/history-modes.sh \
 	tests/e2e/inode.sh \
 	tests/e2e/key-rotate.sh \
 	tests/e2e/kernel.py \

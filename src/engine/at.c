@@ -76,8 +76,7 @@ static void at_dir_attr(const struct record *r, uint64_t ino, const int64_t *at_
     ret->atime = ret->mtime = ret->ctime = ret->btime = at;
 }
 
-/* A directory that shows: with its own attributes where it was made by then, else with the bucket root's. M
- */
+/* A directory that shows: with its own attributes where it was made by then or was removed since, else with the bucket root's. M */
 static int at_fill_dir(struct engine *e, struct bucket *b, struct span key, int64_t at_ns, struct at_held *h)
 {
     struct inode_body body;
@@ -97,7 +96,8 @@ static int at_fill_dir(struct engine *e, struct bucket *b, struct span key, int6
         return r;
     at_dir_attr(&root->record, 0, &at_ns, &h->dir_attr);
     inode_put(e, root);
-    return 0;
+    r = gone_find(e, b->number, key, &h->dir_attr);
+    return r == -ENOENT ? 0 : r;
 }
 
 /* M */

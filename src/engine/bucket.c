@@ -436,6 +436,8 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b)
     if (r == 0)
         r = iam_bucket_drop(e, b);
     if (r == 0)
+        r = gone_drop_bucket(e, b);
+    if (r == 0)
         r = e->meta_ops->bucket_del(e->m, b->number);
     r = txn_end(e, trail_also(e, c, r, &(struct trail_event){.name = "DeleteBucket", .bucket = b}));
     if (r < 0)

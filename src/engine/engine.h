@@ -296,6 +296,9 @@ struct engine_history_name {
 typedef int engine_history_fn(void *arg, const struct engine_history_name *n);
 int engine_history_names(struct engine *e, struct caller *c, const struct engine_place *dir, const char *after,
                          size_t after_len, unsigned max, engine_history_fn *fn, void *arg);
+/* Owner and mode of a directory in .versions: of the live one at its place (`live`: *attr), narrowed to what an earlier one of that name
+ * allowed; where none is live, of the last that was; else of the one it lies in (*attr). */
+int engine_history_dir(struct engine *e, const struct engine_place *dir, bool live, struct engine_attr *attr);
 int engine_history_name(struct engine *e, struct caller *c, const struct engine_place *dir, const char *name, size_t len,
                         struct engine_history_name *ret); /* -ENOENT */
 /* Versions of a key, oldest first when `oldest_first`, those with seq after `after_seq` in that direction (0: from the start). */

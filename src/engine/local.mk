@@ -24,7 +24,7 @@ libholdfs_a_SOURCES += \
 	src/engine/may.c src/engine/iam.h src/engine/iam.c src/engine/iam_rows.c src/engine/iam_account.c src/engine/iam_user.c \
 	src/engine/iam_policy.c src/engine/iam_key.c src/engine/mfa.h src/engine/mfa.c src/engine/mfa_window.c \
 	src/engine/trail.h src/engine/trail.c src/engine/trail_fold.c src/engine/trail_head.c src/engine/trail_pack.c src/engine/trail_read.c src/engine/trail_anchor.c src/engine/trail_pending.c \
-	src/engine/inode.c src/engine/tree.c src/engine/unlink.c src/engine/rename.c src/engine/version.c src/engine/naming.c \
+	src/engine/inode.c src/engine/tree.c src/engine/gone.c src/engine/unlink.c src/engine/rename.c src/engine/version.c src/engine/naming.c \
 	src/engine/by_key.h src/engine/object.h src/engine/object.c src/engine/object_conditions.c src/engine/object_put.c \
 	src/engine/object_delete.c src/engine/object_copy.c src/engine/object_list.c \
 	src/engine/multipart.h src/engine/multipart.c src/engine/multipart_complete.c src/engine/multipart_list.c \

@@ -471,6 +471,12 @@ int naming_below(struct engine *e, const struct bucket *b, struct span dir, uint
  * show again. M, txn. */
 int naming_prune(struct engine *e, struct bucket *b, struct span key);
 
+/* ---- gone.c: owner and mode of directories that lost their name while history lies below it ---- */
+int gone_note(struct engine *e, struct bucket *b, struct span key, const struct record *dir); /* M, txn: it loses it now */
+int gone_find(struct engine *e, uint32_t bucket, struct span key, struct engine_attr *attr);  /* M: sets these of *attr; -ENOENT */
+int gone_made_again(struct engine *e, uint32_t bucket, struct span key); /* M, txn: forgets it where no history is left */
+int gone_drop_bucket(struct engine *e, const struct bucket *b);          /* M, txn */
+
 /* ---- recover.c ---- */
 /* At opening: rolls back what a power cut left without its frames (E7), publishes what was fsynced. M. */
 int recover(struct engine *e, bool clean, struct caller *c);

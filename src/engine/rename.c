@@ -129,11 +129,25 @@ static int moving_take_behind(struct engine *e, struct caller *c, struct moving 
 }
 
 /* Takes a name and what moves with it off its place. */
+/* The history of what it holds stays at its old name. */
+static int moving_note_dir(struct engine *e, struct bucket *b, const struct moving *m)
+{
+    struct inode *i;
+    int r = inode_get(e, m->ino, &i);
+    if (r < 0)
+        return r;
+    r = gone_note(e, b, span_of(m->from, m->from_len), &i->record);
+    inode_put(e, i);
+    return r;
+}
+
 static int moving_detach(struct engine *e, struct caller *c, struct bucket *b, struct moving *m)
 {
     struct span from = span_of(m->from, m->from_len);
     int r = e->meta_ops->tree_del(e->m, b->number, from);
-    if (r < 0 || m->kind == TREE_DIR)
+    if (r == 0 && m->kind == TREE_DIR)
+        return moving_note_dir(e, b, m);
+    if (r < 0)
         return r;
     r = version_load(e, b->number, from, 0, &m->v);
     if (r == -ENOENT)

@@ -425,7 +425,8 @@ static int tree_mkdir(struct engine *e, struct caller *c, struct inode *dir, con
         r = txn_begin(e);
     if (r == 0) {
         uint64_t ino = e->next_ino++;
-        r = txn_end(e, tree_mkdir_row(e, dir->bucket, key, &record, ino));
+        r = gone_made_again(e, dir->bucket->number, key);
+        r = txn_end(e, r < 0 ? r : tree_mkdir_row(e, dir->bucket, key, &record, ino));
         if (r == 0) {
             inode_touch_dir(e, dir);
             record_attr(&record, 0, ret);

@@ -63,7 +63,9 @@ int tree_drop_name(struct engine *e, struct bucket *b, struct span key, uint64_t
     if (!i->dir && i->nlink > 1) {
         r = tree_drop_link(e, b, key, i);
     } else {
-        r = e->meta_ops->inode_del(e->m, ino);
+        r = i->dir ? gone_note(e, b, key, &i->record) : 0;
+        if (r == 0)
+            r = e->meta_ops->inode_del(e->m, ino);
         if (r == 0)
             r = e->meta_ops->draft_del(e->m, ino);
         if (r == 0)

@@ -85,7 +85,7 @@ static inline struct engine_place hidden_place(const struct hidden_node *node)
 {
     return (struct engine_place){.bucket = node->spec.bucket, .key = node->spec.key};
 }
-/* Owner and mode of the live directory at the same place, else as recorded. */
+/* Owner and mode of the live directory at the same place, or of what was one; else as recorded. */
 int hidden_dir_attr(struct call *c, const struct hidden_node *node, struct engine_attr *ret);
 /* A version's attributes as they are now. */
 int hidden_version_attr(struct call *c, const struct hidden_node *node, struct engine_attr *ret);

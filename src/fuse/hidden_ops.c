@@ -30,10 +30,18 @@ int hidden_child_key(struct span key, const char *name, size_t len, uint8_t buf[
 int hidden_dir_attr(struct call *c, const struct hidden_node *node, struct engine_attr *ret)
 {
     *ret = node->spec.attr;
+    bool live = false;
     if (node->spec.live_ino) {
-        struct engine_attr live;
-        if (engine_getattr(c->front->engine, NULL, node->spec.live_ino, &live) == 0)
-            *ret = live;
+        struct engine_attr now;
+        live = engine_getattr(c->front->engine, NULL, node->spec.live_ino, &now) == 0;
+        if (live)
+            *ret = now;
+    }
+    if (live || node->spec.kind == &hidden_history_kind) { /* .at was told how it stood then */
+        struct engine_place place = hidden_place(node);
+        int err = engine_history_dir(c->front->engine, &place, live, ret);
+        if (err)
+            return err;
     }
     ret->mode = S_IFDIR | (ret->mode & 07777);
     ret->nlink = 1; /* find(1): subdirectories are not counted */

@@ -25,8 +25,8 @@ static void version_spec(const struct engine_version *v, struct span key, struct
     spec->key = key;
 }
 
-/* A directory shows owner and mode of the live one at its place; where there is none, of the one it lies in,
- * so that what nobody could enter alive cannot be entered here. */
+/* A directory shows owner and mode of the live one at its place, or of the last that was; where there was none,
+ * of the one it lies in: what nobody could enter alive cannot be entered here. */
 static int history_dir_spec(struct call *c, const struct hidden_node *dir, const char *name, size_t len,
                             struct hidden_spec *spec)
 {
