@@ -183,6 +183,32 @@ static void a_lock_ends_when_its_time_has_elapsed(void **state)
     assert_true(compliance_state_date_ns(&s) == (start_s + 86400) * second);
 }
 
+/* Case 59: what C a lock that is set must reach does not change; a later lock is dated by the new date and held as long as it says. */
+static void an_approved_date_moves_no_lock(void **state)
+{
+    (void)state;
+    struct compliance_state s = started();
+    const int64_t year_s = 365 * 86400, month_s = 30 * 86400;
+    int64_t held = compliance_state_hold_s(&s, (start_s + month_s) * 1000);
+    compliance_state_approve(&s, (start_s + year_s) * second + 5);
+    assert_true(compliance_state_date_ns(&s) == (start_s + year_s) * second + 5);
+    nears(elapsed(&s), 0);
+    assert_int_equal(s.approvals, 1);
+    assert_true(held == start_s + month_s);
+    int64_t later = compliance_state_hold_s(&s, (start_s + year_s + month_s) * 1000);
+    assert_true(later >= held - 1 && later <= held); /* a month from now, as the other one was */
+    compliance_state_approve(&s, (start_s - year_s) * second); /* a reset goes back, and C does not */
+    assert_true(compliance_state_date_ns(&s) == (start_s - year_s) * second);
+    nears(elapsed(&s), 0);
+    assert_true(compliance_state_hold_s(&s, (start_s - year_s + month_s) * 1000) == start_s + month_s);
+    struct bytes row = {0};
+    struct compliance_state back;
+    compliance_state_encode(&s, &row);
+    assert_int_equal(compliance_state_decode(row.data, row.len, &back), 0);
+    assert_true(back.offset_ns == s.offset_ns && s.offset_ns < 0);
+    bytes_done(&row);
+}
+
 static void far_dates_saturate(void **state)
 {
     (void)state;
@@ -234,6 +260,7 @@ int main(void)
         cmocka_unit_test(an_unknown_boot_is_another_boot),
         cmocka_unit_test(the_wall_kind_follows_forward_only),
         cmocka_unit_test(a_lock_ends_when_its_time_has_elapsed),
+        cmocka_unit_test(an_approved_date_moves_no_lock),
         cmocka_unit_test(far_dates_saturate),
         cmocka_unit_test(it_comes_back_from_its_row_and_damage_is_refused),
     };
