@@ -336,7 +336,7 @@ def a_denial_says_what_where_and_why_to_that_uid_alone(store, bucket):
     denied(ALICE, os.getxattr, store.mnt, S3 + "last-error", by="ENODATA")
 
 
-@case("auth 78")
+@case("auth 78, mount 24")
 def reading_is_not_listing_and_listing_not_reading(store, bucket):
     name = begin(store, bucket)
     users.policy("alice", allow("GetObject", name + "/*"))

@@ -180,6 +180,13 @@ static void users_have_uids_that_stay(void **state)
     assert_non_null(strstr(who(1003), ":root"));
     store_reopen(&S);
     assert_non_null(strstr(who(1003), ":root"));
+    /* the store owner's own uid is the root unless told otherwise */
+    ok(engine_user_map(S.e, &S.c, NULL, getuid(), "alice"));
+    assert_non_null(strstr(who(getuid()), "user/alice"));
+    ok(engine_user_map(S.e, &S.c, NULL, getuid(), "anonymous"));
+    assert_string_equal(who(getuid()), "anonymous");
+    ok(engine_user_map(S.e, &S.c, NULL, getuid(), "root"));
+    assert_non_null(strstr(who(getuid()), ":root"));
     struct caller alice = as(1001);
     assert_int_equal(engine_user_create(S.e, &alice, NULL, "eve", NULL, NULL), -EACCES);
     assert_int_equal(engine_user_map(S.e, &alice, NULL, 1009, "root"), -EACCES);
