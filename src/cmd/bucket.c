@@ -140,7 +140,7 @@ static const struct command bucket_set = {
     .operands = "PATH NAME=VALUE",
     .summary = "change a bucket's setting",
     .text = "Changes a setting: versioning, object-lock, settle, orphan-keep, compression, tagging, "
-            "mode-mask. Names and forms are those of "
+            "mode-mask, policy, public-access-block, encryption. Names and forms are those of "
             "the attributes user.s3.bucket.NAME, holdfs-xattr(7). An empty value takes the setting away.",
     .flags = COMMAND_SECRETS,
     .min_operands = 2,
