@@ -31,6 +31,7 @@ E2E_TESTS = \
 	tests/e2e/key-rotate.sh \
 	tests/e2e/kernel.py \
 	tests/e2e/key-slots.sh \
+	tests/e2e/kms.sh \
 	tests/e2e/lock-attempts.py \
 	tests/e2e/locks.sh \
 	tests/e2e/many.py \
@@ -125,6 +126,10 @@ check_PROGRAMS += tests/unit/test_kms_vectors
 tests_unit_test_kms_vectors_SOURCES = tests/unit/test_kms_vectors.c
 tests_unit_test_kms_vectors_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/unit/test_kms_vectors
+check_PROGRAMS += tests/unit/test_kms_provider
+tests_unit_test_kms_provider_SOURCES = tests/unit/test_kms_provider.c
+tests_unit_test_kms_provider_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/unit/test_kms_provider
 
 include $(top_srcdir)/tests/pipeline.mk
 include $(top_srcdir)/tests/meta.mk

@@ -84,6 +84,10 @@ static int mount_open_store(struct mount_work *work, struct reason *reason)
         .mfa_code = o->mfa_code,
         .accept_rollback = o->accept_rollback,
         .uid_map = o->uid_map,
+        .sse = o->sse,
+        .sse_kms_key = o->sse_kms_key,
+        .sse_bucket_key = o->sse_bucket_key,
+        .kms_wait_s = o->kms_wait_s,
     };
     r = engine_open(&config, &work->engine, reason);
     secret_free(unlock.secret);

@@ -28,6 +28,8 @@ struct mount_options {
     int64_t settle_s; /* -1: the store's default */
     uint64_t cache_bytes;
     const char *uid_map; /* NULL: none */
+    const char *sse, *sse_kms_key, *sse_bucket_key; /* NULL: not given */
+    unsigned kms_wait_s;
     char **text; /* owned copies of the lists that were given */
     size_t text_count;
 };

@@ -89,6 +89,39 @@ static int set_uid_map(struct mount_options *o, const char *value, struct reason
     return 0;
 }
 
+static int set_sse(struct mount_options *o, const char *value, struct reason *reason)
+{
+    bool kms;
+    int r = choice_of("sse", value, "AES256", "aws:kms", &kms, reason);
+    o->sse = value;
+    return r;
+}
+
+static int set_sse_kms_key(struct mount_options *o, const char *value, struct reason *reason)
+{
+    if (!*value)
+        return reason_fail(reason, EINVAL, "sse-kms-key-id= takes a key id, an ARN or an alias");
+    o->sse_kms_key = value;
+    return 0;
+}
+
+static int set_sse_bucket_key(struct mount_options *o, const char *value, struct reason *reason)
+{
+    bool on;
+    int r = choice_of("sse-bucket-key", value, "false", "true", &on, reason);
+    o->sse_bucket_key = value;
+    return r;
+}
+
+static int set_kms_wait(struct mount_options *o, const char *value, struct reason *reason)
+{
+    int64_t s;
+    if (timeform_duration(value, &s) < 0 || s < 1 || s > 600)
+        return reason_fail(reason, EINVAL, "kms-wait= takes 1 to 600 seconds");
+    o->kms_wait_s = (unsigned)s;
+    return 0;
+}
+
 static int set_new_bucket(struct mount_options *o, const char *value, struct reason *reason)
 {
     return choice_of("new-bucket", value, "versioned", "unversioned", &o->new_bucket_unversioned, reason);
@@ -199,6 +232,11 @@ static const struct mount_option option_table[] = {
      "who a uid is on this mount, before what the store says: a user's name, root, ACCOUNT:NAME, ACCOUNT:root or anonymous; * for UID "
      "is all others",
      set_uid_map},
+    {"sse", "AES256|aws:kms", "how new files are encrypted, whatever their bucket's default is; policies see it as S3's header", set_sse},
+    {"sse-kms-key-id", "KEY", "with sse=aws:kms, the KMS key: its id, ARN or alias; alias/aws/s3 if not given", set_sse_kms_key},
+    {"sse-bucket-key", "true|false", "with sse=aws:kms, whether new files share a data key for a while; as the bucket says if not given",
+     set_sse_bucket_key},
+    {"kms-wait", "SECONDS", "how long an open waits for a KMS key's provider before it fails with EAGAIN (10)", set_kms_wait},
     {"new-bucket", "unversioned", "a bucket made by mkdir keeps no versions until told to", set_new_bucket},
     {"settle", "SECONDS", "settle time of new buckets, 0 to 86400", set_settle},
     {"sync", "close", "close(2) survives a power cut, not only fsync(2); slower", set_sync},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Buckets: their rows, names, making and removing. A bucket's settings are set by property.c and saved here. */
+#include "engine/bucket_config.h"
 #include "engine/iam.h"
 #include "engine/object.h"
 #include "engine/trail.h"
@@ -7,7 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { BUCKET_FORMAT = 1 };
+enum { BUCKET_FORMAT = 1, SSE_FLAG_KMS = 1, SSE_FLAG_BUCKET_KEY = 2, SSE_FLAG_BLOCKED = 4, SSE_FLAG_ALL = 7 };
 
 struct bucket *bucket_by_number(struct engine *e, uint32_t number)
 {
@@ -107,6 +108,28 @@ static void bucket_encode(const struct bucket *b, struct bytes *out)
     bytes_put_blob(out, b->tags.packed.data, b->tags.packed.len);
     bytes_put(out, b->kek_id, 16);
     bytes_put_varint(out, b->kek_version);
+    bytes_put_u8(out, (uint8_t)((b->sse_mode == ENVELOPE_SSE_KMS ? SSE_FLAG_KMS : 0) | (b->sse_bucket_key ? SSE_FLAG_BUCKET_KEY : 0) |
+                                (b->sse_c_blocked ? SSE_FLAG_BLOCKED : 0)));
+    bytes_put_blob(out, b->sse_key, strlen(b->sse_key));
+}
+
+/* Rows of before there was a default encryption end here. */
+static void take_encryption(struct reader *r, struct bucket *b)
+{
+    size_t len;
+    b->sse_mode = ENVELOPE_SSE_S3;
+    if (reader_finished(r))
+        return;
+    uint8_t flags = reader_u8(r);
+    const uint8_t *key = reader_blob(r, &len);
+    r->failed |= (flags & ~SSE_FLAG_ALL) != 0 || len >= sizeof b->sse_key;
+    if (!key || r->failed)
+        return;
+    if (flags & SSE_FLAG_KMS)
+        b->sse_mode = ENVELOPE_SSE_KMS;
+    b->sse_bucket_key = flags & SSE_FLAG_BUCKET_KEY;
+    b->sse_c_blocked = flags & SSE_FLAG_BLOCKED;
+    memcpy(b->sse_key, key, len);
 }
 
 static int bucket_decode(const struct bucket_row *row, struct bucket *b)
@@ -142,6 +165,7 @@ static int bucket_decode(const struct bucket_row *row, struct bucket *b)
     if (p)
         memcpy(b->kek_id, p, 16);
     b->kek_version = (uint32_t)reader_varint(&r);
+    take_encryption(&r, b);
     return reader_finished(&r) ? 0 : -EBADMSG;
 }
 
@@ -208,6 +232,10 @@ void bucket_take_settings(struct bucket *b, const struct bucket *from)
     b->compress = from->compress;
     b->mode_mask = from->mode_mask;
     b->tags = from->tags;
+    b->sse_mode = from->sse_mode;
+    b->sse_bucket_key = from->sse_bucket_key;
+    b->sse_c_blocked = from->sse_c_blocked;
+    memcpy(b->sse_key, from->sse_key, sizeof b->sse_key);
 }
 
 static int bucket_restore_row(void *arg, const struct bucket_row *row)
@@ -310,6 +338,8 @@ static int bucket_may_create(struct engine *e, struct caller *c, const char *nam
         r = engine_may_with(e, c, "s3:PutBucketObjectLockConfiguration", NULL, span_of(NULL, 0), &m);
     if (r == 0 && options->object_lock)
         r = engine_may_with(e, c, "s3:PutBucketVersioning", NULL, span_of(NULL, 0), &m);
+    if (r == 0 && options->sse)
+        r = engine_may_with(e, c, "s3:PutEncryptionConfiguration", NULL, span_of(NULL, 0), &m);
     return r;
 }
 
@@ -337,6 +367,12 @@ int bucket_create(struct engine *e, struct caller *c, const char *name, size_t l
     b->object_lock = options->object_lock;
     b->settle_s = e->settle_default_s;
     b->orphan_keep_s = 86400;
+    b->sse_mode = options->sse ? options->sse->mode : ENVELOPE_SSE_S3;
+    if (options->sse) {
+        b->sse_bucket_key = options->sse->bucket_key;
+        b->sse_c_blocked = options->sse->block;
+        memcpy(b->sse_key, options->sse->key, sizeof b->sse_key);
+    }
     r = txn_begin(e);
     if (r == 0)
         r = txn_end(e, bucket_write_new(e, c, b, mode));
@@ -367,9 +403,15 @@ int engine_bucket_create(struct engine *e, struct caller *c, const char *name, c
         .object_lock = json_is_true(json_object_get(options, "object-lock")),
     };
     const char *encryption = json_string_value(json_object_get(options, "encryption"));
-    if (encryption && strcmp(encryption, "AES256"))
-        return reason_fail_s3(&c->reason, EINVAL, "InvalidArgument",
-                              "encryption '%s' is not offered by this version; AES256 is", encryption);
+    struct sse_config sse;
+    if (encryption) {
+        int bad = bucket_encryption_parse(encryption, strlen(encryption), &sse, &c->reason);
+        if (bad < 0)
+            return bad;
+        if (!sse.mode)
+            sse.mode = ENVELOPE_SSE_S3;
+        o.sse = &sse;
+    }
     if (o.unversioned && o.object_lock)
         return reason_fail_s3(&c->reason, EINVAL, "InvalidBucketState",
                               "object lock needs versioning: leave out --unversioned or --object-lock");

@@ -317,60 +317,135 @@ static int encryption_malformed(struct reason *reason)
                           "write AES256, or a <ServerSideEncryptionConfiguration> with one Rule");
 }
 
-static int algorithm_judge(const char *text, struct reason *reason)
+/* aws:kms, aws:kms:KEY */
+static int algorithm_kms(const char *text, struct sse_config *ret, struct reason *reason)
 {
-    if (strcmp(text, "AES256") == 0)
-        return 0;
-    if (strncmp(text, "aws:kms", 7) == 0)
-        return reason_fail_s3(reason, EOPNOTSUPP, "NotImplemented",
-                              "this holdfs encrypts with the bucket's own key (AES256); KMS keys are not offered");
-    return encryption_malformed(reason);
+    const char *key = text[7] == ':' ? text + 8 : "";
+    if (text[7] && text[7] != ':')
+        return encryption_malformed(reason);
+    if (text[7] == ':' && !*key)
+        return reason_fail_s3(reason, EINVAL, "InvalidArgument", "aws:kms: wants a key behind it: aws:kms:KEY, or aws:kms for " "alias/aws/s3");
+    if (strlen(key) >= sizeof ret->key)
+        return reason_fail_s3(reason, EINVAL, "InvalidArgument", "no key has a name of %zu characters", strlen(key));
+    ret->mode = ENVELOPE_SSE_KMS;
+    memcpy(ret->key, key, strlen(key) + 1);
+    return 0;
 }
 
-static int encryption_default_parse(xmlNode *node, struct reason *reason)
+/* S3 and we offer no two layers from one daemon (encryption.md §3.1). */
+static int algorithm_judge(const char *text, struct sse_config *ret, struct reason *reason)
+{
+    if (strcmp(text, "aws:kms:dsse") == 0)
+        return reason_fail_s3(reason, EOPNOTSUPP, "NotImplemented", "aws:kms:dsse is not offered; aws:kms and AES256 are");
+    if (strcmp(text, "AES256") != 0)
+        return strncmp(text, "aws:kms", 7) == 0 ? algorithm_kms(text, ret, reason) : encryption_malformed(reason);
+    ret->mode = ENVELOPE_SSE_S3;
+    return 0;
+}
+
+static int encryption_default_parse(xmlNode *node, struct sse_config *ret, struct reason *reason)
 {
     struct xml_slot slots[] = {{.name = "SSEAlgorithm"}, {.name = "KMSMasterKeyID"}};
     char algorithm[32];
     if (xml_children(node, slots, 2) < 0 || !slots[0].node || xml_text(slots[0].node, algorithm, sizeof algorithm) < 0)
         return encryption_malformed(reason);
-    int r = algorithm_judge(algorithm, reason);
-    if (r == 0 && slots[1].node)
+    if (strncmp(algorithm, "aws:kms:", 8) == 0 && strcmp(algorithm, "aws:kms:dsse") != 0)
+        return encryption_malformed(reason); /* a key behind it is the short form's */
+    int r = algorithm_judge(algorithm, ret, reason);
+    if (r == 0 && slots[1].node && ret->mode != ENVELOPE_SSE_KMS)
         return reason_fail_s3(reason, EINVAL, "InvalidArgument",
                               "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse");
+    if (r == 0 && slots[1].node && xml_text(slots[1].node, ret->key, sizeof ret->key) < 0)
+        return encryption_malformed(reason);
     return r;
 }
 
-static int encryption_rule_parse(xmlNode *rule, struct reason *reason)
+static int block_parse(const char *text, struct sse_config *ret, struct reason *reason)
+{
+    if (strcmp(text, "SSE-C") != 0 && strcmp(text, "NONE") != 0)
+        return encryption_malformed(reason);
+    ret->block_said = true;
+    ret->block = text[0] == 'S';
+    return 0;
+}
+
+static int encryption_blocked_parse(xmlNode *node, struct sse_config *ret, struct reason *reason)
+{
+    struct xml_slot type = {.name = "EncryptionType"};
+    char text[16];
+    if (xml_children(node, &type, 1) < 0 || !type.node || xml_text(type.node, text, sizeof text) < 0)
+        return encryption_malformed(reason);
+    return block_parse(text, ret, reason);
+}
+
+static int encryption_rule_parse(xmlNode *rule, struct sse_config *ret, struct reason *reason)
 {
     struct xml_slot slots[] = {
         {.name = "ApplyServerSideEncryptionByDefault"}, {.name = "BucketKeyEnabled"}, {.name = "BlockedEncryptionTypes"}};
     char bucket_key[8] = "false";
-    if (xml_children(rule, slots, 3) < 0 || !slots[0].node ||
+    if (xml_children(rule, slots, 3) < 0 || (!slots[0].node && !slots[2].node) ||
         (slots[1].node && xml_text(slots[1].node, bucket_key, sizeof bucket_key) < 0) ||
         (strcmp(bucket_key, "true") && strcmp(bucket_key, "false")))
         return encryption_malformed(reason);
-    if (slots[2].node)
-        return reason_fail_s3(reason, EOPNOTSUPP, "NotImplemented",
-                              "customer keys are not offered, so there is nothing to block: leave BlockedEncryptionTypes out");
-    return encryption_default_parse(slots[0].node, reason);
-}
-
-int bucket_encryption_parse(const char *text, size_t len, struct reason *reason)
-{
-    if (!is_document(text, len))
-        return algorithm_judge(text, reason);
-    xmlDoc *doc = xml_read(text, len, "ServerSideEncryptionConfiguration");
-    struct xml_slot rule = {.name = "Rule"};
-    int r = doc ? xml_children(xmlDocGetRootElement(doc), &rule, 1) : -EINVAL;
-    r = r < 0 || !rule.node ? encryption_malformed(reason) : encryption_rule_parse(rule.node, reason);
-    xmlFreeDoc(doc);
+    int r = slots[2].node ? encryption_blocked_parse(slots[2].node, ret, reason) : 0;
+    if (r == 0 && slots[0].node)
+        r = encryption_default_parse(slots[0].node, ret, reason);
+    ret->bucket_key = bucket_key[0] == 't';
     return r;
 }
 
-void bucket_encryption_format(struct bytes *out)
+/* AES256, aws:kms[:KEY][ bucket-key], block=SSE-C, block=NONE */
+static int encryption_short_parse(const char *text, struct sse_config *ret, struct reason *reason)
 {
-    bytes_printf(out, "<ServerSideEncryptionConfiguration xmlns=\"" XML_S3_NAMESPACE "\"><Rule>"
-                      "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
-                      "</ApplyServerSideEncryptionByDefault><BucketKeyEnabled>false</BucketKeyEnabled>"
-                      "</Rule></ServerSideEncryptionConfiguration>");
+    static const char bucket_key[] = " bucket-key";
+    char algorithm[SSE_KEY_CHARS + 16];
+    size_t len = strlen(text), tail = sizeof bucket_key - 1;
+    if (strncmp(text, "block=", 6) == 0)
+        return block_parse(text + 6, ret, reason);
+    if (len > tail && strcmp(text + len - tail, bucket_key) == 0 && strncmp(text, "aws:kms", 7) == 0) {
+        ret->bucket_key = true;
+        len -= tail;
+    }
+    if (len >= sizeof algorithm)
+        return encryption_malformed(reason);
+    memcpy(algorithm, text, len);
+    algorithm[len] = '\0';
+    return algorithm_judge(algorithm, ret, reason);
+}
+
+int bucket_encryption_parse(const char *text, size_t len, struct sse_config *ret, struct reason *reason)
+{
+    struct sse_config config = {.mode = 0};
+    int r;
+    if (!is_document(text, len)) {
+        r = encryption_short_parse(text, &config, reason);
+    } else {
+        xmlDoc *doc = xml_read(text, len, "ServerSideEncryptionConfiguration");
+        struct xml_slot rule = {.name = "Rule"};
+        r = doc ? xml_children(xmlDocGetRootElement(doc), &rule, 1) : -EINVAL;
+        r = r < 0 || !rule.node ? encryption_malformed(reason) : encryption_rule_parse(rule.node, &config, reason);
+        xmlFreeDoc(doc);
+    }
+    if (r == 0)
+        *ret = config;
+    return r;
+}
+
+void bucket_encryption_format(const struct sse_config *c, struct bytes *out)
+{
+    bool kms = c->mode == ENVELOPE_SSE_KMS;
+    bytes_printf(out,
+                 "<ServerSideEncryptionConfiguration xmlns=\"" XML_S3_NAMESPACE "\"><Rule>"
+                 "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>%s</SSEAlgorithm>",
+                 kms ? "aws:kms" : "AES256");
+    if (kms && c->key[0]) {
+        bytes_printf(out, "<KMSMasterKeyID>");
+        xml_put_escaped(out, c->key, strlen(c->key));
+        bytes_printf(out, "</KMSMasterKeyID>");
+    }
+    bytes_printf(out,
+                 "</ApplyServerSideEncryptionByDefault><BucketKeyEnabled>%s</BucketKeyEnabled>"
+                 "<BlockedEncryptionTypes><EncryptionType>%s</EncryptionType></BlockedEncryptionTypes>"
+                 "</Rule></ServerSideEncryptionConfiguration>",
+                 c->bucket_key ? "true" : "false", c->block ? "SSE-C" : "NONE");
 }

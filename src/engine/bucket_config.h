@@ -27,8 +27,16 @@ int bucket_orphan_keep_parse(const char *text, int64_t *ret_s, struct reason *re
 void bucket_orphan_keep_format(int64_t seconds, struct bytes *out);
 int bucket_compression_parse(const char *text, bool *ret, struct reason *reason);
 int bucket_mode_mask_parse(const char *text, uint32_t *ret, struct reason *reason);
-/* `AES256` or <ServerSideEncryptionConfiguration> saying so: what this holdfs offers. -EOPNOTSUPP: KMS keys. */
-int bucket_encryption_parse(const char *text, size_t len, struct reason *reason);
-void bucket_encryption_format(struct bytes *out);
+
+/* A bucket's default encryption as it is written (encryption.md §3.2). */
+struct sse_config {
+    enum envelope_mode mode; /* SSE_S3, SSE_KMS; 0: not given, it stays */
+    char key[SSE_KEY_CHARS]; /* as given; "": alias/aws/s3 */
+    bool bucket_key;
+    bool block_said, block;  /* BlockedEncryptionTypes: SSE-C */
+};
+/* AES256, aws:kms[:KEY][ bucket-key], block=SSE-C, block=NONE, or <ServerSideEncryptionConfiguration>. */
+int bucket_encryption_parse(const char *text, size_t len, struct sse_config *ret, struct reason *reason);
+void bucket_encryption_format(const struct sse_config *config, struct bytes *out);
 
 #endif

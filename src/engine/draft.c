@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Drafts: beginning, changing, reading. Publishing is in publish.c. See draft.h. */
 #include "engine/draft.h"
+#include "engine/kms.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -36,6 +37,8 @@ void draft_free(struct draft *d)
     content_key_unref(d->key);
     extmap_unref(d->map);
     extmap_unref(d->saved_map);
+    data_key_unref(d->kek);
+    envelope_unref(d->env);
     free(d);
 }
 
@@ -81,7 +84,38 @@ int draft_key(struct engine *e, struct inode *i)
         return 0;
     content_key_unref(d->key);
     d->key = NULL;
-    return keyring_dek_new(e, i->bucket, &d->wrapped, &d->key);
+    return keyring_dek_new(e, i->bucket, d->env, &d->wrapped, &d->key);
+}
+
+int draft_envelope_set(struct engine *e, struct inode *i, struct envelope *env, struct data_key *kek)
+{
+    struct draft *d = i->draft;
+    if (env == d->env)
+        return 0;
+    int r = d->map && d->map->dek_count ? keyring_map_rewrap(e, i->bucket, i->bucket, env, d->map) : 0;
+    if (r < 0)
+        return r;
+    content_key_unref(d->key);
+    d->key = NULL;
+    d->map_unsaved = true;
+    struct envelope *old = d->env;
+    {
+        LOCK_SCOPE(&e->meta);
+        d->env = envelope_ref(env);
+    }
+    envelope_unref(old);
+    data_key_unref(d->kek);
+    d->kek = kek ? data_key_ref(kek) : NULL;
+    return 0;
+}
+
+int draft_begin_by(struct engine_handle *h)
+{
+    struct inode *i = h->inode;
+    if (i->draft)
+        return 0;
+    int r = draft_begin(h->engine, i, &h->principal);
+    return r == 0 && h->fresh && !i->draft->size_bytes ? draft_envelope_set(h->engine, i, h->env, h->kek) : r;
 }
 
 static int draft_load_small(struct engine *e, struct draft *d, struct content *content)
@@ -133,9 +167,40 @@ int draft_begin(struct engine *e, struct inode *i, const struct principal *princ
     atomic_store(&i->live_size, d->size_bytes);
     atomic_store(&i->live_mtime_ns, 0);
     LOCK_SCOPE(&e->meta);
+    r = sse_open_internal(e, i->record.env, NULL, &d->kek);
+    if (r < 0) {
+        draft_free(d);
+        return r;
+    }
+    d->env = envelope_ref(i->record.env);
     d->written = i->record.written;
     i->draft = d;
     return draft_take_keys(e, i);
+}
+
+int draft_begin_empty(struct engine *e, struct inode *i, const struct principal *principal)
+{
+    if (i->draft)
+        return draft_resize(e, i, 0);
+    if (e->read_only)
+        return -EROFS;
+    struct draft *d = calloc(1, sizeof *d);
+    if (!d)
+        return -ENOMEM;
+    d->principal = *principal;
+    d->small = d->map_unsaved = true;
+    d->map = extmap_new();
+    if (!d->map) {
+        free(d);
+        return -ENOMEM;
+    }
+    {
+        LOCK_SCOPE(&e->meta);
+        d->written = i->record.written;
+        i->draft = d;
+    }
+    draft_note_change(i);
+    return 0;
 }
 
 uint64_t inode_size(struct engine *e, struct inode *i)
@@ -390,7 +455,7 @@ int content_small(struct engine *e, struct bucket *b, struct record *record, con
     struct extmap *map = extmap_new();
     struct extmap_dek wrapped;
     struct content_key *key = NULL;
-    int r = map ? keyring_dek_new(e, b, &wrapped, &key) : -ENOMEM;
+    int r = map ? keyring_dek_new(e, b, NULL, &wrapped, &key) : -ENOMEM;
     int dek = r < 0 ? r : extmap_dek_index(map, &wrapped);
     r = dek < 0 ? dek : content_write_inline(e->pipe, key, (uint32_t)dek, FRAME_COMPRESSION_NONE, map, 0, data, len);
     content_key_unref(key);
@@ -401,9 +466,7 @@ int content_small(struct engine *e, struct bucket *b, struct record *record, con
     record->map = map;
     record->size_bytes = len;
     record->written = true;
-    record->envelope = ENVELOPE_SSE_S3;
-    memcpy(record->kek_id, b->kek_id, 16);
-    record->kek_version = b->kek_version;
+    record_set_envelope(record, NULL, b->kek_id, b->kek_version);
     record_new_etag(record);
     return 0;
 }
@@ -436,10 +499,15 @@ int inode_content(struct engine *e, struct inode *i, struct content **ret)
         }
     }
     struct content *content;
-    int r = content_new(e, i->bucket, map, &content);
+    struct data_key *kek;
+    int r = sse_open_internal(e, i->record.env, NULL, &kek);
+    if (r == 0)
+        r = content_new(e, i->bucket, map, &content);
+    data_key_unref(kek);
     extmap_unref(map);
     if (r < 0)
         return r;
+    content->env = envelope_ref(i->record.env);
     content_unref(i->content);
     i->content = content;
     atomic_store(&i->content_stale, false);

@@ -24,6 +24,8 @@ struct draft {
     size_t key_count;
     struct content_key *key;   /* new frames are sealed under this; NULL until the first */
     struct extmap_dek wrapped; /* key, wrapped */
+    struct envelope *env;  /* what data keys are wrapped under; NULL: the bucket's key. Changed under C and M */
+    struct data_key *kek;  /* of env, open */
     /* Content in `map` only: the last small writes, one range inside one unit, over what the map has there. */
     uint8_t *pending;
     uint64_t pending_offset;
@@ -45,7 +47,12 @@ struct draft {
 };
 
 int draft_begin(struct engine *e, struct inode *i, const struct principal *principal); /* fine if there is one; C write */
+int draft_begin_empty(struct engine *e, struct inode *i, const struct principal *principal); /* of content that goes: no key is needed */
 void draft_free(struct draft *d);
+/* The same through a handle, whose envelope content that begins empty takes. */
+int draft_begin_by(struct engine_handle *h);
+/* From now on its data keys are under `env` (NULL: the bucket's key), also those it has: -ENOKEY where they are not open. C write */
+int draft_envelope_set(struct engine *e, struct inode *i, struct envelope *env, struct data_key *kek);
 int draft_write(struct engine *e, struct inode *i, const void *buf, size_t len, uint64_t offset);
 ssize_t draft_read(struct engine *e, struct inode *i, void *buf, size_t len, uint64_t offset, struct content_fault *fault);
 int draft_resize(struct engine *e, struct inode *i, uint64_t size);
@@ -71,6 +78,9 @@ int draft_rewrap(struct engine *e, struct inode *i);
 int publish_record(struct inode *i, struct extmap *map, struct record *ret); /* what would be published now. M */
 int drafts_recover(struct engine *e, struct caller *c); /* at open: publishes what was fsynced, drops the rest */
 void caller_internal(struct engine *e, struct caller *c, const struct principal *p, const char *front);
+/* io.c, for io_range.c */
+int io_range_check(uint64_t offset, uint64_t length);
+int read_prepare(struct engine *e, struct inode *i);
 void content_report(struct engine *e, struct inode *i, const struct content_fault *fault);
 
 #endif

@@ -4,6 +4,7 @@
  * Draft row 0 of an inode is empty (created, nothing synced) or holds a whole record with its map. Rows 1.. each add one
  * written range with its bytes sealed inline, so that an append and its fdatasync cost one sync of the metadata log. */
 #include "engine/draft.h"
+#include "engine/kms.h"
 #include "engine/trail.h"
 
 #include <sys/stat.h>
@@ -151,6 +152,10 @@ int draft_rewrap(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
     int r = d->key ? keyring_dek_renew(e, i->bucket, &d->wrapped) : 0;
+    if (r == 0) {
+        LOCK_SCOPE(&e->meta);
+        r = kms_envelope_renew(e, &d->env);
+    }
     return r == 0 && d->saved ? draft_save_base(e, i) : r;
 }
 

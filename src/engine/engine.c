@@ -8,6 +8,7 @@
 #include "engine/mfa.h"
 #include "engine/upkeep.h"
 #include "engine/trail.h"
+#include "engine/kms.h"
 #include "util/limits.h"
 
 #include <assert.h>
@@ -217,6 +218,7 @@ static void worker_round(struct engine *e, unsigned tick)
     if (tick % ENGINE_ANCHOR_EVERY_S == 0 && anchor_save(e) < 0)
         log_warning("'%s/anchor' cannot be written", e->dir);
     trail_run(e, false);
+    kms_run(e);
     epoch_run(e);
     e->meta_ops->checkpoint(e->m, false, &e->meta);
     for (int64_t until = clock_mono_ns() + ENGINE_COMPACT_NS; compact_step(e) > 0 && clock_mono_ns() < until;)
@@ -309,6 +311,8 @@ static int open_parts(struct engine *e, const struct open_how *how, struct reaso
     LOCK_SCOPE(&e->meta);
     r = create ? 0 : anchor_open(e, how->accept_rollback, how->min_seq, reason);
     if (r == 0)
+        r = kms_init(e, reason);
+    if (r == 0)
         r = keyring_open(e, reason);
     if (r == 0)
         r = epoch_open(e);
@@ -320,6 +324,8 @@ static int open_parts(struct engine *e, const struct open_how *how, struct reaso
         r = iam_open(e, how->uid_map, reason);
     if (r == 0)
         r = mfa_open(e);
+    if (r == 0)
+        r = kms_open(e, reason);
     if (r == 0)
         r = errors_open(e);
     if (r == 0)
@@ -383,6 +389,30 @@ int engine_open_copy(const char *dir, struct store_keys *keys, struct engine **r
     return 0;
 }
 
+/* The options sse=, sse-kms-key-id=, sse-bucket-key=, kms-wait= (encryption.md §3.3). */
+static int mount_sse_read(struct engine *e, const struct engine_config *config, struct reason *reason)
+{
+    e->kms_wait_s = config->kms_wait_s ? config->kms_wait_s : 10;
+    if (!config->sse) {
+        if (config->sse_kms_key || config->sse_bucket_key)
+            return reason_fail(reason, EINVAL, "sse-kms-key-id= and sse-bucket-key= belong to sse=aws:kms");
+        return 0;
+    }
+    bool kms = strcmp(config->sse, "aws:kms") == 0;
+    if (!kms && strcmp(config->sse, "AES256") != 0)
+        return reason_fail(reason, EINVAL, "sse= is AES256 or aws:kms");
+    if (!kms && config->sse_kms_key)
+        return reason_fail(reason, EINVAL, "sse-kms-key-id= needs sse=aws:kms");
+    if (config->sse_kms_key && strlen(config->sse_kms_key) >= sizeof e->mount_sse.key)
+        return reason_fail(reason, EINVAL, "no key has a name of %zu characters", strlen(config->sse_kms_key));
+    e->mount_sse.mode = kms ? ENVELOPE_SSE_KMS : ENVELOPE_SSE_S3;
+    if (config->sse_kms_key)
+        snprintf(e->mount_sse.key, sizeof e->mount_sse.key, "%s", config->sse_kms_key);
+    e->mount_sse.bucket_key_said = config->sse_bucket_key != NULL;
+    e->mount_sse.bucket_key = config->sse_bucket_key && strcmp(config->sse_bucket_key, "true") == 0;
+    return 0;
+}
+
 int engine_open(const struct engine_config *config, struct engine **ret, struct reason *reason)
 {
     struct store_conf conf;
@@ -397,11 +427,13 @@ int engine_open(const struct engine_config *config, struct engine **ret, struct 
     e->read_only = config->read_only;
     e->sync_close = config->sync_close;
     e->new_bucket_unversioned = config->new_bucket_unversioned;
+    r = mount_sse_read(e, config, reason);
     if (config->settle_default_s >= 0)
         e->settle_default_s = config->settle_default_s;
     e->owner_text = strdup(config->owner_text ? config->owner_text : "");
     bool repaired = false;
-    r = store_lock(config->dir, config->read_only, config->owner_text, &e->lock_fd, reason);
+    if (r == 0)
+        r = store_lock(config->dir, config->read_only, config->owner_text, &e->lock_fd, reason);
     if (r == 0)
         r = store_header_open(config->dir, conf.store_id, config->unlock, config->read_only, &e->keys, &repaired, reason);
     if (r == -EACCES && reason)
@@ -501,8 +533,11 @@ void engine_close(struct engine *e)
         close_clean(e);
     pthread_mutex_lock(&e->meta);
     settle_close(e);
+    if (e->kms)
+        kms_uses_close(e);
     inodes_unload(e);
     mfa_close(e);
+    kms_close(e);
     iam_close(e);
     buckets_unload(e);
     tsa_close(e);

@@ -107,6 +107,9 @@ struct engine_config {
     const char *mfa_code;       /* a code of the first account's root, which accept_rollback needs where a device is enrolled; NULL */
     uint64_t min_seq;           /* the metadata must have come to this commit; 0: any */
     bool accept_rollback;       /* open it though it is older than it was (retention.md §3) */
+    const char *sse, *sse_kms_key; /* what new files ask for: "AES256" or "aws:kms", and a key; NULL: nothing (encryption.md §3.3) */
+    const char *sse_bucket_key;    /* "true", "false"; NULL: as the bucket says */
+    unsigned kms_wait_s;           /* how long an open waits for a key provider; 0: 10 */
     const char *uid_map;        /* "UID:WHO[/UID:WHO...]" before the store's own uids (auth.md §1); NULL: none */
 };
 /* -EBUSY: open elsewhere (names pid, host, mount). -EPROTO: newer format. -EACCES: no slot opens with this key.
@@ -479,6 +482,11 @@ int engine_bucket_rotate_key(struct engine *e, struct caller *c, const char *buc
  * again by the next call. ret: {"bucket","versions" (looked at),"rekeyed","kept" (with a frame that does not open),"sealed_bytes",
  * "shared_bytes"}. */
 int engine_rekey(struct engine *e, struct caller *c, const char *bucket, struct engine_progress progress, json_t **ret);
+/* `holdfs kms VERB` (encryption.md §4.3); args and ret as kms_verbs.c has them. material: of import-key-material, else NULL. */
+int engine_kms(struct engine *e, struct caller *c, const char *verb, const json_t *args, const struct secret *material,
+               struct engine_progress progress, json_t **ret);
+/* UpdateObjectEncryption: the current version under that KMS key, without moving data (encryption.md §4.5). */
+int engine_reencrypt(struct engine *e, struct caller *c, uint64_t ino, const char *key, bool bucket_key);
 int engine_rotate_root(struct engine *e, struct caller *c, json_t **ret); /* {"epoch"} */
 int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret); /* {"page_generation"} */
 /* A new M for a store that nothing has open: slots, bucket keys, metadata. config->unlock opens it and is among renewal->secrets.

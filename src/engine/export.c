@@ -4,6 +4,7 @@
  * An entry a version: directories first, then keys in order, within a key oldest first, so that an ordinary
  * tar that extracts the stream ends with what is current. With `move` the bucket's versions go once the
  * stream is synced; anything locked refuses that before the first byte. */
+#include "engine/kms.h"
 #include "engine/pax.h"
 #include "engine/trail.h"
 #include "engine/upkeep.h"
@@ -312,8 +313,12 @@ static int hold_content(struct export *x, const struct version *v, struct conten
     int r = map ? 0 : -ENOMEM;
     if (r == 0 && !v->record.map)
         r = extmap_resize(map, v->record.size_bytes);
+    struct data_key *kek = NULL;
+    if (r == 0)
+        r = sse_open(x->e, x->c, x->b, span_of(v->key, v->key_len), v->seq, v->record.env, &kek);
     if (r == 0)
         r = content_new(x->e, x->b, map, ret);
+    data_key_unref(kek);
     extmap_unref(map);
     return r;
 }

@@ -161,8 +161,9 @@ static const char *map_fault(const struct fsck *f, const struct record *r, char 
     if (map->size_bytes != r->size_bytes)
         return "the size in its row is not that of its extents";
     for (size_t i = 0; i < map->dek_count; i++) {
-        if (!kek_known(f, &map->deks[i]))
-            return "the key that wraps its data key is missing";
+        const struct extmap_dek *d = &map->deks[i];
+        if (r->env ? memcmp(d->kek_id, r->env->kek_id, 16) != 0 : !kek_known(f, d))
+            return r->env ? "a data key is not wrapped under the version's own key" : "the key that wraps its data key is missing";
     }
     struct extmap_cursor at = {0};
     for (const struct extent *x; (x = extmap_next(map, &at));) {

@@ -4,6 +4,7 @@
  *
  * Reads only, but for engine_version_delete, which hands over to version_remove (E3). Rows are collected
  * under the meta lock in bounded batches and handed to the caller's function after it was let go. */
+#include "engine/kms.h"
 #include "engine/walk.h"
 #include "util/limits.h"
 
@@ -410,8 +411,9 @@ static void version_unpin(struct engine *e, struct gc_pin *pin)
     gc_pin_remove(e, pin);
 }
 
+/* ret_kek: what opened it, to be held as long as it is read. */
 static int version_content(struct engine *e, struct caller *c, const struct engine_place *key, uint64_t seq,
-                           struct content **ret, uint64_t *ret_size, uint32_t *ret_mode)
+                           struct content **ret, struct data_key **ret_kek, uint64_t *ret_size, uint32_t *ret_mode)
 {
     struct bucket *b;
     struct gc_pin pin;
@@ -421,7 +423,16 @@ static int version_content(struct engine *e, struct caller *c, const struct engi
         return r;
     *ret_size = record.size_bytes;
     *ret_mode = record.mode;
-    r = content_new(e, b, pin.map, ret);
+    {
+        LOCK_SCOPE(&e->meta);
+        r = sse_open(e, c, b, key->key, seq, record.env, ret_kek);
+    }
+    if (r == 0)
+        r = content_new(e, b, pin.map, ret);
+    if (r == 0)
+        (*ret)->env = envelope_ref(record.env);
+    else
+        data_key_unref(*ret_kek);
     record_done(&record);
     version_unpin(e, &pin);
     return r;
@@ -434,7 +445,8 @@ int engine_version_open(struct engine *e, struct caller *c, const struct engine_
     if (!h)
         return -ENOMEM;
     uint32_t mode;
-    int r = version_content(e, c, key, seq, &h->content, &h->size_bytes, &mode);
+    struct data_key *kek = NULL;
+    int r = version_content(e, c, key, seq, &h->content, &kek, &h->size_bytes, &mode);
     if (r < 0) {
         free(h);
         return r;
@@ -442,8 +454,10 @@ int engine_version_open(struct engine *e, struct caller *c, const struct engine_
     h->engine = e;
     h->uid = c->uid;
     h->principal = c->principal;
+    h->env_bucket = key->bucket;
     LOCK_SCOPE(&e->meta);
     handle_note(e, h);
+    sse_handle_set(h, envelope_ref(h->content->env), kek);
     *ret = h;
     return 0;
 }
@@ -454,7 +468,8 @@ int engine_version_readlink(struct engine *e, struct caller *c, const struct eng
     struct content *content;
     uint64_t size;
     uint32_t mode;
-    int r = version_content(e, c, key, seq, &content, &size, &mode);
+    struct data_key *kek;
+    int r = version_content(e, c, key, seq, &content, &kek, &size, &mode);
     if (r < 0)
         return r;
     struct content_fault fault;
@@ -462,6 +477,7 @@ int engine_version_readlink(struct engine *e, struct caller *c, const struct eng
     if (S_ISLNK(mode))
         n = content_read(e->pipe, content->map, content->keys, 0, buf, cap, &fault);
     content_unref(content);
+    data_key_unref(kek);
     return (int)n;
 }
 

@@ -129,6 +129,11 @@ void iam_keys_forget(struct engine *e, const char *account, const char *userid);
 
 /* ---- iam_policy.c ---- */
 int iam_identity_compile(const char *name, const char *text, size_t len, struct policy **ret, struct reason *reason);
+/* A policy on something with an ARN of its own (a bucket, a key): compiled, and kept in the value `row` with whom its names meant. M, txn. */
+int iam_policy_row_put(struct engine *e, const char *row, enum policy_kind kind, const char *arn, const char *text, size_t len,
+                       struct policy **ret, struct reason *reason);
+/* From that value. One that cannot be read denies all until it is put again. M */
+int iam_policy_row_load(struct engine *e, struct span value, enum policy_kind kind, const char *arn, struct policy **ret);
 /* The bucket's policy and block from their rows, after the accounts and users. M. */
 int iam_buckets_load(struct engine *e);
 int iam_bucket_restore(struct engine *e, struct bucket *b); /* M: the same of one, after a failed transaction */

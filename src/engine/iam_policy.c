@@ -120,10 +120,22 @@ static void bucket_arn(const struct bucket *b, char out[96])
     snprintf(out, 96, "arn:aws:s3:::%s", b->name);
 }
 
-static int bucket_policy_parse(struct engine *e, const struct bucket *b, struct span row, struct policy **ret)
+/* Nobody gets in until the root, whom no policy keeps from it, puts the policy again. */
+static int policy_closed(const struct policy_scope *scope, struct policy **ret)
 {
-    struct reader r = reader_over(row.p, row.len);
-    char arn[96];
+    char closed[512];
+    int len = scope->kind == POLICY_BUCKET
+                  ? snprintf(closed, sizeof closed,
+                             "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":[\"%s\",\"%s/*\"]}}",
+                             scope->resource, scope->resource)
+                  : snprintf(closed, sizeof closed,
+                             "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"kms:*\",\"Resource\":\"*\"}}");
+    return policy_parse(closed, (size_t)len, scope, ret, NULL);
+}
+
+int iam_policy_row_load(struct engine *e, struct span value, enum policy_kind kind, const char *arn, struct policy **ret)
+{
+    struct reader r = reader_over(value.p, value.len);
     size_t bound_len, text_len;
     bool known = reader_u8(&r) == POLICY_ROW_FORMAT;
     const uint8_t *bound = reader_blob(&r, &bound_len), *text = reader_blob(&r, &text_len);
@@ -131,17 +143,12 @@ static int bucket_policy_parse(struct engine *e, const struct bucket *b, struct 
         return -EBADMSG;
     struct binding binding = {.e = e, .bound = reader_over(bound, bound_len)};
     struct reason why = {0};
-    bucket_arn(b, arn);
-    struct policy_scope scope = {.kind = POLICY_BUCKET, .resource = arn, .user = rebind_user, .canonical = rebind_canonical, .arg = &binding};
+    struct policy_scope scope = {.kind = kind, .resource = arn, .user = rebind_user, .canonical = rebind_canonical, .arg = &binding};
     int err = policy_parse((const char *)text, text_len, &scope, ret, &why);
     if (err != -EINVAL)
         return err;
-    /* Put by a version that knew more: nobody gets in until the root, whom no policy keeps from it, puts it again. */
-    log_error("the policy of bucket '%s' cannot be read (%s): all is denied until it is put again", b->name, why.text);
-    char closed[320];
-    int len = snprintf(closed, sizeof closed, "{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"s3:*\",\"Resource\":[\"%s\",\"%s/*\"]}}",
-                       arn, arn);
-    return policy_parse(closed, (size_t)len, &scope, ret, NULL);
+    log_error("the policy of %s cannot be read (%s): all is denied until it is put again", arn, why.text); /* put by a version that knew more */
+    return policy_closed(&scope, ret);
 }
 
 /* NULL where there is none. */
@@ -154,11 +161,9 @@ static int bucket_policy_load(struct engine *e, const struct bucket *b, struct p
     int r = e->meta_ops->value_get(e->m, name, &value);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    struct bytes copy = {0}; /* the row is borrowed until the next call */
-    bytes_put(&copy, value.p, value.len);
-    r = copy.failed ? -ENOMEM : bucket_policy_parse(e, b, span_of(copy.data, copy.len), ret);
-    bytes_done(&copy);
-    return r;
+    char arn[96];
+    bucket_arn(b, arn);
+    return iam_policy_row_load(e, value, POLICY_BUCKET, arn, ret);
 }
 
 static int bucket_block_load(struct engine *e, const struct bucket *b, int *ret)
@@ -268,16 +273,32 @@ static int refuse_public(struct engine *e, struct caller *c, const struct bucket
                        &c->reason);
 }
 
-static int write_row(struct engine *e, const struct bucket *b, const struct bytes *bound, const char *text, size_t len)
+static int write_row(struct engine *e, const char *name, const struct bytes *bound, const char *text, size_t len)
 {
-    char name[64];
     struct bytes row = {0};
-    row_name(b, "policy", name);
     bytes_put_u8(&row, POLICY_ROW_FORMAT);
     bytes_put_blob(&row, bound->data, bound->len);
     bytes_put_blob(&row, text, len);
     int r = bound->failed || row.failed ? -ENOMEM : e->meta_ops->value_put(e->m, name, span_of(row.data, row.len));
     bytes_done(&row);
+    return r;
+}
+
+int iam_policy_row_put(struct engine *e, const char *row, enum policy_kind kind, const char *arn, const char *text, size_t len,
+                       struct policy **ret, struct reason *reason)
+{
+    struct bytes bound = {0};
+    struct binding binding = {.e = e, .record = &bound};
+    struct policy_scope scope = {.kind = kind, .resource = arn, .user = bind_user, .canonical = bind_canonical, .arg = &binding};
+    struct policy *fresh = NULL;
+    int r = policy_parse(text, len, &scope, &fresh, reason);
+    if (r == 0)
+        r = write_row(e, row, &bound, text, len);
+    bytes_done(&bound);
+    if (r < 0)
+        policy_unref(fresh);
+    else
+        *ret = fresh;
     return r;
 }
 
@@ -291,20 +312,15 @@ int bucket_policy_set(struct engine *e, struct caller *c, struct bucket *b, cons
             take_policy(e, b, NULL);
         return r;
     }
-    char arn[96];
-    struct bytes bound = {0};
-    struct binding binding = {.e = e, .record = &bound};
+    char arn[96], row[64];
     struct policy *fresh = NULL;
     bucket_arn(b, arn);
-    struct policy_scope scope = {.kind = POLICY_BUCKET, .resource = arn, .user = bind_user, .canonical = bind_canonical, .arg = &binding};
-    int r = policy_parse(text, len, &scope, &fresh, &c->reason);
+    row_name(b, "policy", row);
+    int r = iam_policy_row_put(e, row, POLICY_BUCKET, arn, text, len, &fresh, &c->reason); /* what refuses it undoes the row */
     if (r == 0)
         r = refuse_public(e, c, b, fresh);
     if (r == 0)
         r = refuse_self_lockout(e, c, b, fresh);
-    if (r == 0)
-        r = write_row(e, b, &bound, text, len);
-    bytes_done(&bound);
     if (r < 0)
         policy_unref(fresh);
     else

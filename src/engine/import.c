@@ -365,7 +365,7 @@ static void sealing_done(struct sealing *s)
 static int sealing_begin(struct import *m, struct sealing *s)
 {
     *s = (struct sealing){.map = extmap_new()};
-    int r = s->map ? keyring_dek_new(m->e, m->b, &s->wrapped, &s->key) : -ENOMEM;
+    int r = s->map ? keyring_dek_new(m->e, m->b, NULL, &s->wrapped, &s->key) : -ENOMEM;
     int dek = r < 0 ? r : extmap_dek_index(s->map, &s->wrapped);
     if (dek < 0) {
         sealing_done(s);
@@ -398,9 +398,7 @@ static int read_content(struct import *m, struct version *v)
     if (link)
         size = link->len;
     v->record.size_bytes = size;
-    v->record.envelope = ENVELOPE_SSE_S3;
-    memcpy(v->record.kek_id, m->b->kek_id, 16);
-    v->record.kek_version = m->b->kek_version;
+    record_set_envelope(&v->record, NULL, m->b->kek_id, m->b->kek_version);
     if (!size)
         return 0;
     struct sealing s;

@@ -489,6 +489,8 @@ static int inode_record_save_name(struct engine *e, struct inode *i, struct span
         extmap_unref(mine.map);
         mine.map = v.record.map;
         v.record.map = NULL;
+        record_set_envelope(&mine, v.record.env, v.record.kek_id, v.record.kek_version);
+        mine.envelope = v.record.envelope;
         mine.size_bytes = v.record.size_bytes;
         memcpy(mine.etag, v.record.etag, sizeof mine.etag);
         if (r == 0 && lock_in_force(e, &v))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
- * Handles: opening, reading, writing, flushing, syncing, and the calls that change content by range.
+ * Handles: opening, reading, writing, flushing, syncing. Ranges are in io_range.c.
  *
  * Each call takes the inode's content lock, then (briefly) engine.meta. Permission is judged at open. */
 #include "engine/draft.h"
+#include "engine/kms.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -52,6 +53,18 @@ static int handle_new(struct engine *e, struct caller *c, struct inode *i, int f
     handle_note(e, h);
     *ret = h;
     return 0;
+}
+
+/* One that came to nothing. M */
+static void handle_undo(struct engine_handle *h)
+{
+    sse_handle_done(h);
+    handle_drop(h->engine, h);
+    if (h->writable)
+        atomic_fetch_sub(&h->inode->writers, 1);
+    atomic_fetch_sub(&h->inode->handles, 1);
+    inode_put(h->engine, h->inode);
+    free(h);
 }
 
 uint64_t engine_handle_ino(const struct engine_handle *h)
@@ -110,12 +123,35 @@ static int open_truncate(struct engine_handle *h, struct caller *c)
     if (!inode_size(e, i)) {
         r = open_touch(e, c, i);
     } else {
-        r = draft_begin(e, i, &h->principal);
+        r = draft_begin_empty(e, i, &h->principal);
         if (r == 0)
-            r = draft_resize(e, i, 0);
+            r = draft_envelope_set(e, i, h->env, h->kek);
     }
     pthread_rwlock_unlock(&i->content_lock);
     return r;
+}
+
+/* Which key the handle reads or writes under, opened for it: of content that stays, its own; of content that begins anew, what its
+ * bucket or the mount says (encryption.md §3.3, §4.2). M */
+static int open_keys(struct engine *e, struct caller *c, struct inode *i, int flags, struct engine_handle *h)
+{
+    struct span key = span_of(i->key, i->key_len);
+    struct envelope *env = NULL;
+    struct data_key *kek = NULL;
+    int r;
+    if (h->writable && (flags & O_TRUNC)) {
+        h->fresh = true;
+        r = sse_new(e, c, i->bucket, key, &env, &kek);
+    } else {
+        env = envelope_ref(i->draft ? i->draft->env : i->record.env);
+        r = sse_open(e, c, i->bucket, key, i->seq, env, &kek);
+    }
+    if (r < 0) {
+        envelope_unref(env);
+        return r;
+    }
+    sse_handle_set(h, env, kek);
+    return 0;
 }
 
 int engine_open_file(struct engine *e, struct caller *c, uint64_t ino, int flags, struct engine_handle **ret)
@@ -132,6 +168,11 @@ int engine_open_file(struct engine *e, struct caller *c, uint64_t ino, int flags
             r = handle_new(e, c, i, flags, &h);
         if (r < 0) {
             inode_put(e, i);
+            return r;
+        }
+        r = open_keys(e, c, i, flags, h);
+        if (r < 0) {
+            handle_undo(h);
             return r;
         }
     }
@@ -194,6 +235,8 @@ static int create_draft(struct engine_handle *h, bool named)
     struct inode *i = h->inode;
     pthread_rwlock_wrlock(&i->content_lock);
     int r = draft_begin(e, i, &h->principal);
+    if (r == 0)
+        r = draft_envelope_set(e, i, h->env, h->kek);
     if (r == 0) {
         i->draft->changed = true; /* creating is a change: the close publishes an empty version */
         i->draft->saved = named;
@@ -223,15 +266,23 @@ static int create_open(struct engine *e, struct caller *c, uint64_t dir_ino, con
             r = -EPERM;
         else
             r = engine_may_inode(e, c, "s3:PutObject", dir, NULL);
+        struct envelope *env = NULL;
+        struct data_key *kek = NULL;
+        if (r == 0)
+            r = sse_new(e, c, dir->bucket, named ? key : span_of("", 0), &env, &kek);
         if (r == 0)
             r = create_inode(e, c, dir, key, mode, named, &i);
         if (r == 0)
             r = handle_new(e, c, i, flags, &h);
         if (r == 0) {
+            h->fresh = true;
+            sse_handle_set(h, env, kek);
             if (named)
                 inode_touch_dir(e, dir);
             inode_attr(e, i, ret_attr);
         } else {
+            data_key_unref(kek);
+            envelope_unref(env);
             inode_put(e, i);
         }
         inode_put(e, dir);
@@ -262,7 +313,7 @@ int engine_tmpfile(struct engine *e, struct caller *c, uint64_t dir, uint32_t mo
 /* ---- read, write ---- */
 
 /* Makes the published content ready (keys opened); C held for reading on return, whatever the result. */
-static int read_prepare(struct engine *e, struct inode *i)
+int read_prepare(struct engine *e, struct inode *i)
 {
     pthread_rwlock_rdlock(&i->content_lock);
     while (!i->draft && (!i->content || atomic_load(&i->content_stale))) {
@@ -283,6 +334,9 @@ static int read_prepare(struct engine *e, struct inode *i)
 static ssize_t read_version(struct engine_handle *h, void *buf, size_t len, uint64_t offset)
 {
     struct content_fault fault = {0};
+    int r = sse_handle_follows(h, h->content->env);
+    if (r < 0)
+        return r;
     ssize_t n = content_read(h->engine->pipe, h->content->map, h->content->keys, offset, buf, len, &fault);
     if (n == -EIO) {
         LOCK_SCOPE(&h->engine->meta);
@@ -298,6 +352,8 @@ ssize_t engine_read(struct engine_handle *h, void *buf, size_t len, uint64_t off
     struct inode *i = h->inode;
     struct content_fault fault = {0};
     ssize_t n = read_prepare(h->engine, i);
+    if (n == 0)
+        n = sse_handle_follows(h, i->draft ? i->draft->env : i->content->env);
     if (n == 0) {
         struct content *content = i->content;
         n = i->draft ? draft_read(h->engine, i, buf, len, offset, &fault)
@@ -309,7 +365,7 @@ ssize_t engine_read(struct engine_handle *h, void *buf, size_t len, uint64_t off
     return n;
 }
 
-static int io_range_check(uint64_t offset, uint64_t length)
+int io_range_check(uint64_t offset, uint64_t length)
 {
     uint64_t end;
     if (__builtin_add_overflow(offset, length, &end) || end > UINT64_C(1) << IO_FILE_MAX_SHIFT)
@@ -326,7 +382,7 @@ ssize_t engine_write(struct engine_handle *h, const void *buf, size_t len, uint6
         return r;
     struct inode *i = h->inode;
     pthread_rwlock_wrlock(&i->content_lock);
-    r = draft_begin(h->engine, i, &h->principal);
+    r = atomic_load(&h->taken) ? sse_handle_follows(h, h->env) : draft_begin_by(h);
     if (r == 0)
         r = draft_write(h->engine, i, buf, len, offset);
     pthread_rwlock_unlock(&i->content_lock);
@@ -433,14 +489,33 @@ static void release_writer(struct engine_handle *h)
     pthread_rwlock_unlock(&i->content_lock);
 }
 
+/* Handles keep unwrapped data keys until the last of them goes (encryption.md §1.6). */
+static void release_keys(struct engine_handle *h)
+{
+    struct inode *i = h->inode;
+    pthread_rwlock_wrlock(&i->content_lock);
+    struct content *content = atomic_load(&i->handles) == 1 && !i->draft ? i->content : NULL;
+    if (content && content->env) {
+        LOCK_SCOPE(&h->engine->meta);
+        i->content = NULL;
+    } else {
+        content = NULL;
+    }
+    pthread_rwlock_unlock(&i->content_lock);
+    content_unref(content);
+}
+
 void engine_release(struct engine_handle *h)
 {
     struct engine *e = h->engine;
     if (h->writable)
         release_writer(h);
     content_unref(h->content);
+    if (h->inode && h->env)
+        release_keys(h);
     {
         LOCK_SCOPE(&e->meta);
+        sse_handle_done(h);
         handle_drop(e, h);
         if (h->inode) {
             atomic_fetch_sub(&h->inode->handles, 1);
@@ -454,166 +529,4 @@ void handles_release(struct engine *e)
 {
     while (e->handles)
         engine_release(e->handles);
-}
-
-/* ---- ranges ---- */
-
-int engine_fallocate(struct engine_handle *h, int mode, uint64_t offset, uint64_t length)
-{
-    if (!h->writable)
-        return -EBADF;
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-        return -EOPNOTSUPP;
-    if ((mode & FALLOC_FL_PUNCH_HOLE) && !(mode & FALLOC_FL_KEEP_SIZE))
-        return -EOPNOTSUPP;
-    int r = io_range_check(offset, length);
-    if (r < 0)
-        return r;
-    if (!length)
-        return -EINVAL;
-    struct engine *e = h->engine;
-    struct inode *i = h->inode;
-    pthread_rwlock_wrlock(&i->content_lock);
-    r = draft_begin(e, i, &h->principal);
-    if (r == 0 && (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)))
-        r = draft_punch(e, i, offset, length);
-    if (r == 0 && !(mode & FALLOC_FL_KEEP_SIZE) && offset + length > i->draft->size_bytes)
-        r = draft_resize(e, i, offset + length);
-    pthread_rwlock_unlock(&i->content_lock);
-    return r;
-}
-
-/* A map to share from: the source's frames, with data keys wrapped for the target's bucket. Source C held. */
-static int copy_source_map(struct engine *e, struct inode *in, struct inode *out, uint64_t offset, uint64_t length,
-                           struct extmap **ret)
-{
-    if (in->draft) {
-        int r = draft_to_map(e, in);
-        if (r < 0)
-            return r;
-    }
-    struct content *content = NULL;
-    const struct extmap *map;
-    int r = 0;
-    if (in->draft) {
-        map = in->draft->map;
-    } else {
-        r = inode_content(e, in, &content);
-        if (r < 0)
-            return r;
-        map = content->map;
-    }
-    struct extmap *part = extmap_new();
-    r = part ? extmap_share(part, offset, map, offset, length) : -ENOMEM;
-    if (r == 0)
-        r = extmap_tidy(part);
-    if (r == 0 && in->bucket != out->bucket)
-        r = keyring_map_rewrap(e, in->bucket, out->bucket, part);
-    if (r == 0)
-        r = content_inline_to_segment(e->pipe, part);
-    content_unref(content);
-    if (r < 0)
-        extmap_unref(part);
-    else
-        *ret = part;
-    return r;
-}
-
-static void copy_lock(struct inode *a, struct inode *b, bool lock)
-{
-    struct inode *first = a < b ? a : b, *second = a < b ? b : a;
-    if (lock) {
-        pthread_rwlock_wrlock(&first->content_lock);
-        if (second != first)
-            pthread_rwlock_wrlock(&second->content_lock);
-    } else {
-        if (second != first)
-            pthread_rwlock_unlock(&second->content_lock);
-        pthread_rwlock_unlock(&first->content_lock);
-    }
-}
-
-static int copy_shared(struct engine_handle *in, uint64_t in_offset, struct engine_handle *out, uint64_t out_offset,
-                       uint64_t *length)
-{
-    struct engine *e = in->engine;
-    struct inode *from = in->inode, *to = out->inode;
-    uint64_t size = inode_size(e, from);
-    if (in_offset >= size) {
-        *length = 0;
-        return 0;
-    }
-    if (*length > size - in_offset)
-        *length = size - in_offset;
-    if (from == to && in_offset < out_offset + *length && out_offset < in_offset + *length)
-        return -EINVAL;
-    struct extmap *part;
-    int r = copy_source_map(e, from, to, in_offset, *length, &part);
-    if (r == 0) {
-        r = draft_begin(e, to, &out->principal);
-        if (r == 0)
-            r = draft_to_map(e, to);
-        if (r == 0)
-            r = extmap_share(to->draft->map, out_offset, part, in_offset, *length);
-        if (r == 0)
-            r = draft_take_keys(e, to);
-        if (r == 0) {
-            to->draft->written = to->draft->map_unsaved = true;
-            draft_note_change(to);
-        }
-        extmap_unref(part);
-    }
-    return r;
-}
-
-ssize_t engine_copy_range(struct engine_handle *in, uint64_t in_offset, struct engine_handle *out, uint64_t out_offset,
-                          uint64_t length)
-{
-    if (!out->writable || !in->inode || !out->inode)
-        return in->inode ? -EBADF : -EXDEV;
-    int r = io_range_check(in_offset, length);
-    if (r == 0)
-        r = io_range_check(out_offset, length);
-    if (r < 0)
-        return r;
-    copy_lock(in->inode, out->inode, true);
-    r = copy_shared(in, in_offset, out, out_offset, &length);
-    copy_lock(in->inode, out->inode, false);
-    return r < 0 ? r : (ssize_t)length;
-}
-
-int64_t engine_seek(struct engine_handle *h, uint64_t offset, int whence)
-{
-    const struct extmap *map;
-    struct inode *i = h->inode;
-    int64_t result;
-    if (!i) {
-        map = h->content->map;
-    } else {
-        pthread_rwlock_wrlock(&i->content_lock);
-        int spilled = i->draft && !i->draft->small ? draft_to_map(h->engine, i) : 0; /* what is pending is data too */
-        pthread_rwlock_unlock(&i->content_lock);
-        if (spilled < 0)
-            return spilled;
-        int r = read_prepare(h->engine, i);
-        if (r < 0) {
-            pthread_rwlock_unlock(&i->content_lock);
-            return r;
-        }
-        struct content *content = i->content;
-        map = i->draft ? i->draft->map : content->map;
-    }
-    uint64_t at = 0;
-    if (i && i->draft && i->draft->small) {
-        uint64_t size = i->draft->size_bytes;
-        result = offset >= size ? -ENXIO : whence == SEEK_DATA ? (int64_t)offset : (int64_t)size;
-    } else {
-        int r = whence == SEEK_DATA   ? extmap_seek_data(map, offset, &at)
-                : whence == SEEK_HOLE ? extmap_seek_hole(map, offset, &at)
-                                      : -EINVAL;
-        result = r < 0 ? r : (int64_t)at;
-    }
-    if (i)
-        pthread_rwlock_unlock(&i->content_lock);
-    return result;
 }

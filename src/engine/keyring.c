@@ -2,8 +2,9 @@
  * Keys in use: bucket keys opened from their rows, data keys opened from their wraps and kept for a while.
  *
  * Bucket keys are read once at open; a bucket created later adds its own. Data keys are found by id in a bounded table, so
- * that opening a version again costs no unwrapping. Own lock (a leaf): no meta call is made under it. */
-#include "engine/private.h"
+ * that opening a version again costs no unwrapping; those under a KMS data key or a customer key are not, but opened from that key,
+ * which whoever has the file open holds (sse.c). Own lock (a leaf): no meta call is made under it. */
+#include "engine/kms.h"
 
 enum { KEYRING_SLOTS = 4096 };
 
@@ -51,6 +52,8 @@ struct keyring_load {
 static int keyring_load_row(void *arg, const struct kek_row *row)
 {
     struct keyring_load *load = arg;
+    if (row->kind != 1) /* KMS keys and access keys are read by those who use them */
+        return 0;
     struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
     memcpy(name.kek_id, row->id, 16);
     memcpy(name.bucket, row->bucket, 16);
@@ -187,10 +190,30 @@ static const struct xaes_key *keyring_find(struct keyring *k, const uint8_t id[1
     return NULL;
 }
 
-static const struct xaes_key *keyring_kek(struct engine *e, const uint8_t id[16], uint32_t version)
+/* A KEK while it is used: a bucket's, or one that somebody holds open. */
+struct kek_use {
+    const struct xaes_key *key;
+    struct data_key *held;
+};
+
+static void kek_use_done(struct kek_use *u)
 {
-    LOCK_SCOPE(&e->keyring->lock);
-    return keyring_find(e->keyring, id, version);
+    data_key_unref(u->held);
+}
+
+static int keyring_kek(struct engine *e, const uint8_t id[16], uint32_t version, struct kek_use *ret)
+{
+    {
+        LOCK_SCOPE(&e->keyring->lock);
+        ret->key = keyring_find(e->keyring, id, version);
+    }
+    if (ret->key)
+        return 0;
+    ret->held = data_keys_held(e->kms->open, id);
+    if (!ret->held)
+        return -ENOKEY;
+    ret->key = data_key_use(ret->held);
+    return 0;
 }
 
 static size_t keyring_slot(const uint8_t dek_id[16])
@@ -223,29 +246,32 @@ static void keyring_dek_name(const struct bucket *b, const struct extmap_dek *de
     ret->algorithm = 1;
 }
 
-static int keyring_wrap(struct engine *e, const struct bucket *b, const uint8_t key[32], struct extmap_dek *dek)
+static int keyring_wrap(struct engine *e, const struct bucket *b, const struct envelope *env, const uint8_t key[32],
+                        struct extmap_dek *dek)
 {
-    memcpy(dek->kek_id, b->kek_id, 16);
-    dek->kek_version = bucket_kek_version(b);
-    const struct xaes_key *kek = keyring_kek(e, dek->kek_id, dek->kek_version);
-    if (!kek)
-        return -ENOKEY;
+    memcpy(dek->kek_id, env ? env->kek_id : b->kek_id, 16);
+    dek->kek_version = env ? 1 : bucket_kek_version(b);
+    CLEANUP(kek_use_done) struct kek_use kek = {0};
+    int r = keyring_kek(e, dek->kek_id, dek->kek_version, &kek);
+    if (r < 0)
+        return r;
     struct dek_name name;
     keyring_dek_name(b, dek, &name);
-    return dek_wrap(e->conf.store_id, kek, &name, key, dek->wrapped);
+    return dek_wrap(e->conf.store_id, kek.key, &name, key, dek->wrapped);
 }
 
-int keyring_dek_new(struct engine *e, const struct bucket *b, struct extmap_dek *ret_wrapped, struct content_key **ret)
+int keyring_dek_new(struct engine *e, const struct bucket *b, const struct envelope *env, struct extmap_dek *ret_wrapped,
+                    struct content_key **ret)
 {
     uint8_t key[32];
     random_bytes(key, sizeof key);
     random_bytes(ret_wrapped->id, 16);
-    int r = keyring_wrap(e, b, key, ret_wrapped);
+    int r = keyring_wrap(e, b, env, key, ret_wrapped);
     if (r == 0) {
         *ret = content_key_new(ret_wrapped->id, key);
         if (!*ret)
             r = -ENOMEM;
-        else
+        else if (!env)
             keyring_remember(e, *ret);
     }
     secret_wipe(key, sizeof key);
@@ -254,17 +280,19 @@ int keyring_dek_new(struct engine *e, const struct bucket *b, struct extmap_dek 
 
 static int keyring_unwrap(struct engine *e, const struct bucket *b, const struct extmap_dek *dek, uint8_t out[32])
 {
-    const struct xaes_key *kek = keyring_kek(e, dek->kek_id, dek->kek_version);
-    if (!kek)
-        return -ENOKEY;
+    CLEANUP(kek_use_done) struct kek_use kek = {0};
+    int r = keyring_kek(e, dek->kek_id, dek->kek_version, &kek);
+    if (r < 0)
+        return r;
     struct dek_name name;
     keyring_dek_name(b, dek, &name);
-    return dek_unwrap(e->conf.store_id, kek, &name, dek->wrapped, out);
+    return dek_unwrap(e->conf.store_id, kek.key, &name, dek->wrapped, out);
 }
 
 int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extmap_dek *dek, struct content_key **ret)
 {
-    {
+    bool of_bucket = memcmp(dek->kek_id, b->kek_id, 16) == 0;
+    if (of_bucket) {
         LOCK_SCOPE(&e->keyring->lock);
         struct content_key *have = e->keyring->slots[keyring_slot(dek->id)];
         if (have && !memcmp(content_key_id(have), dek->id, 16)) {
@@ -278,32 +306,44 @@ int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extm
         *ret = content_key_new(dek->id, key);
         if (!*ret)
             r = -ENOMEM;
-        else
+        else if (of_bucket)
             keyring_remember(e, *ret);
     }
     secret_wipe(key, sizeof key);
     return r == -EBADMSG ? -EIO : r;
 }
 
-static int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct extmap_dek *src,
-                       struct extmap_dek *dst)
+static int keyring_dek_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct envelope *env,
+                              const struct extmap_dek *src, struct extmap_dek *dst)
 {
     uint8_t key[32];
     int r = keyring_unwrap(e, from, src, key);
     if (r == 0) {
         memcpy(dst->id, src->id, 16);
-        r = keyring_wrap(e, to, key, dst);
+        r = keyring_wrap(e, to, env, key, dst);
     }
     secret_wipe(key, sizeof key);
     return r;
 }
 
-int keyring_map_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, struct extmap *map)
+int keyring_dek_move(struct engine *e, const struct bucket *b, const struct envelope *env, struct extmap_dek *dek)
+{
+    struct extmap_dek moved;
+    if (memcmp(dek->kek_id, env ? env->kek_id : b->kek_id, 16) == 0)
+        return 0;
+    int r = keyring_dek_rewrap(e, b, b, env, dek, &moved);
+    if (r == 0)
+        *dek = moved;
+    return r;
+}
+
+int keyring_map_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct envelope *env,
+                       struct extmap *map)
 {
     int r = 0;
     for (size_t i = 0; r == 0 && i < map->dek_count; i++) {
         struct extmap_dek wrapped;
-        r = keyring_dek_rewrap(e, from, to, &map->deks[i], &wrapped);
+        r = keyring_dek_rewrap(e, from, to, env, &map->deks[i], &wrapped);
         if (r == 0)
             map->deks[i] = wrapped;
     }
@@ -332,7 +372,7 @@ int keyring_dek_renew(struct engine *e, const struct bucket *b, struct extmap_de
     struct extmap_dek renewed;
     if (!keyring_dek_old(b, dek, bucket_kek_version(b)))
         return 0;
-    int r = keyring_dek_rewrap(e, b, b, dek, &renewed);
+    int r = keyring_dek_rewrap(e, b, b, NULL, dek, &renewed);
     if (r == 0)
         *dek = renewed;
     return r;
@@ -341,8 +381,9 @@ int keyring_dek_renew(struct engine *e, const struct bucket *b, struct extmap_de
 int keyring_record_renew(struct engine *e, const struct bucket *b, struct record *record, unsigned *ret_kept)
 {
     *ret_kept = 0;
-    if (!keyring_map_old(b, record->map))
-        return 0;
+    int renewed = kms_envelope_renew(e, &record->env);
+    if (renewed < 0 || !keyring_map_old(b, record->map))
+        return renewed;
     struct extmap *map = extmap_copy(record->map);
     if (!map)
         return -ENOMEM;
@@ -362,7 +403,7 @@ int keyring_record_renew(struct engine *e, const struct bucket *b, struct record
     return 0;
 }
 
-int content_new(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret)
+static int content_make(struct engine *e, const struct bucket *b, struct extmap *map, bool lax, struct content **ret)
 {
     struct content *c = calloc(1, sizeof *c);
     if (!c)
@@ -373,14 +414,27 @@ int content_new(struct engine *e, const struct bucket *b, struct extmap *map, st
     c->key_count = map->dek_count;
     c->keys = calloc(c->key_count ? c->key_count : 1, sizeof *c->keys);
     int r = c->keys ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < c->key_count; i++)
+    for (size_t i = 0; r == 0 && i < c->key_count; i++) {
         r = keyring_dek_open(e, b, &map->deks[i], &c->keys[i]);
+        if (r == -ENOKEY && lax && memcmp(map->deks[i].kek_id, b->kek_id, 16) != 0)
+            r = 0;
+    }
     if (r < 0) {
         content_unref(c);
         return r;
     }
     *ret = c;
     return 0;
+}
+
+int content_new(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret)
+{
+    return content_make(e, b, map, false, ret);
+}
+
+int content_new_lax(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret)
+{
+    return content_make(e, b, map, true, ret);
 }
 
 struct content *content_ref(struct content *c)
@@ -398,5 +452,6 @@ void content_unref(struct content *c)
         content_key_unref(c->keys[i]);
     free(c->keys);
     extmap_unref(c->map);
+    envelope_unref(c->env);
     free(c);
 }

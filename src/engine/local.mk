@@ -12,7 +12,7 @@ libholdfs_a_SOURCES += \
 
 libholdfs_a_SOURCES += \
 	src/engine/engine.h src/engine/private.h src/engine/record.h \
-	src/engine/attrs.c src/engine/record.c src/engine/errors.c \
+	src/engine/attrs.c src/engine/record.c src/engine/envelope.c src/engine/errors.c \
 	src/engine/walk.c src/engine/walk.h \
 	src/engine/history.c src/engine/at.c src/engine/restore.c \
 	src/engine/status.c src/engine/du.c src/engine/spans.h src/engine/spans.c \
@@ -28,4 +28,8 @@ libholdfs_a_SOURCES += \
 	src/engine/by_key.h src/engine/object.h src/engine/object.c src/engine/object_conditions.c src/engine/object_put.c \
 	src/engine/object_delete.c src/engine/object_copy.c src/engine/object_list.c \
 	src/engine/multipart.h src/engine/multipart.c src/engine/multipart_complete.c src/engine/multipart_list.c \
-	src/engine/draft.h src/engine/draft.c src/engine/draft_save.c src/engine/publish.c src/engine/io.c src/engine/setattr.c
+	src/engine/draft.h src/engine/draft.c src/engine/draft_save.c src/engine/publish.c src/engine/io.c src/engine/io_range.c src/engine/setattr.c
+
+libholdfs_a_SOURCES += \
+	src/engine/kms.h src/engine/kms.c src/engine/kms_rows.c src/engine/kms_keys.c src/engine/kms_verbs.c src/engine/kms_usage.c src/engine/kms_destroy.c src/engine/kms_rewrap.c \
+	src/engine/sse.c src/engine/sse_c.h src/engine/sse_c.c

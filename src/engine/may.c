@@ -7,6 +7,7 @@
 #include "engine/iam.h"
 #include "engine/mfa.h"
 #include "engine/trail.h"
+#include "engine/sse_c.h"
 #include "util/limits.h"
 
 #include <stdio.h>
@@ -72,6 +73,20 @@ static void add_mfa(struct asked *a, const struct may *m)
     add_fact(a, AUTH_MFA_AGE, a->mfa_age);
 }
 
+/* A mount's own headers are its options, and a customer key that is unlocked for writing (encryption.md §8). */
+static void add_headers(struct asked *a)
+{
+    const struct engine *e = a->e;
+    if (a->b && sse_c_writes(e, a->c, a->b)) {
+        add_fact(a, AUTH_SSE_CUSTOMER, "AES256");
+        return;
+    }
+    if (e->mount_sse.mode)
+        add_fact(a, AUTH_SSE, e->mount_sse.mode == ENVELOPE_SSE_KMS ? "aws:kms" : "AES256");
+    if (e->mount_sse.mode == ENVELOPE_SSE_KMS && e->mount_sse.key[0])
+        add_fact(a, AUTH_SSE_KMS_KEY, e->mount_sse.key);
+}
+
 /* What the request says; on the mount and the local socket nothing crosses a network, and each PutObject makes an object. */
 static void add_values(struct asked *a, const char *action, const struct may *m)
 {
@@ -83,8 +98,11 @@ static void add_values(struct asked *a, const char *action, const struct may *m)
         return;
     add_mfa(a, m);
     add_fact(a, AUTH_SECURE_TRANSPORT, "true");
-    if (strcmp(action, "s3:PutObject") == 0)
-        add_fact(a, AUTH_OBJECT_CREATION, "true");
+    if (strcmp(action, "s3:PutObject") != 0)
+        return;
+    add_fact(a, AUTH_OBJECT_CREATION, "true");
+    if (strcmp(a->c->front, "mount") == 0)
+        add_headers(a);
 }
 
 /* ---- tags of what is there: looked up only where a policy asks for them ---- */
@@ -175,6 +193,10 @@ static void ask(struct asked *a, struct engine *e, struct caller *c, const char 
     };
     ask_key(a, key, m);
     add_identity(a);
+    if (m && m->resource) {
+        a->q.resource = m->resource;
+        a->q.policies.resource = m->policy;
+    }
     if (b) {
         a->q.policies.resource = b->policy;
         a->q.restrict_public = b->policy && policy_is_public(b->policy) && (bucket_block(e, b) & RESTRICT_PUBLIC_BUCKETS);
@@ -589,7 +611,6 @@ int engine_user_can(struct engine *e, struct caller *c, const json_t *question, 
     struct auth_verdict v;
     pthread_rwlock_rdlock(&e->iam->lock);
     ask(&a, e, &can.caller, action, can.b, can.key, &can.m);
-    a.q.resource = can.m.resource;
     add_existing(&a, can.key, &can.m);
     auth_judge(&a.q, &v, NULL);
     *ret = can_answer(&a.q, &v);

@@ -209,7 +209,15 @@ static int create_head(struct engine *e, struct caller *c, const struct bucket *
     struct record record;
     struct upload_key k;
     upload_head_key(&k, UPLOAD_HEAD, id, params->key);
+    struct envelope *env = NULL;
+    struct data_key *kek = NULL;
     int r = create_record(params, type, &record);
+    if (r == 0)
+        r = sse_new(e, c, b, params->key, &env, &kek);
+    if (r == 0 && env) /* mode and key of all its parts (encryption.md §4.5) */
+        record_set_envelope(&record, env, b->kek_id, b->kek_version);
+    data_key_unref(kek);
+    envelope_unref(env);
     if (r == 0)
         r = txn_begin(e);
     if (r == 0)
@@ -284,13 +292,15 @@ int part_begin(struct engine *e, struct caller *c, uint32_t bucket, struct span 
         return r;
     const char *type;
     enum checksum_kind declared = upload_declared(&head.record.attrs, &type);
-    version_done(&head);
     r = sent ? judge_part_checksum(c, declared, type, *sent) : 0;
     params.checksum = declared != CHECKSUM_NONE ? declared : sent && *sent != CHECKSUM_NONE ? *sent : CHECKSUM_CRC64NVME;
     *ret_declared = declared != CHECKSUM_NONE;
     struct engine_put *p;
     if (r == 0)
         r = put_new(e, b, &params, &p);
+    if (r == 0 && (r = put_follow_upload(p, c, &head)) < 0)
+        engine_put_free(p);
+    version_done(&head);
     if (r < 0)
         return r;
     memcpy(p->upload_id, id, sizeof p->upload_id);

@@ -205,11 +205,11 @@ static int put_sums(struct completing *k, struct record *record)
 static int make_record(struct completing *k, struct record *ret)
 {
     struct engine_put *p = k->put;
-    struct record record = {.written = true, .envelope = ENVELOPE_SSE_S3, .kek_version = p->bucket->kek_version, .size_bytes = k->size_bytes};
+    struct record record = {.written = true, .size_bytes = k->size_bytes};
     int r = attrs_copy(&record.attrs, &p->attrs);
     if (r < 0)
         return r;
-    memcpy(record.kek_id, p->bucket->kek_id, 16);
+    record_set_envelope(&record, p->env, p->bucket->kek_id, p->bucket->kek_version);
     r = put_sums(k, &record);
     if (r == 0) {
         LOCK_SCOPE(&p->lock_map);
@@ -372,6 +372,8 @@ static int begin(struct completing *k, const struct bucket *b)
         head_params(k, &head.record.attrs, h, &params);
         r = put_new(k->e, b, &params, &k->put);
     }
+    if (r == 0)
+        r = put_follow_upload(k->put, k->c, &head);
     if (r == 0)
         r = object_lock_wanted(k->e, k->c, b, &params, &k->put->lock, &k->put->locks);
     version_done(&head);

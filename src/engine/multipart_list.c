@@ -227,7 +227,7 @@ static int sum_range(struct engine_put *p, const struct bucket *from, struct gc_
     return r;
 }
 
-static int share_range(struct engine_put *p, const struct bucket *from, struct gc_pin *pin, uint64_t offset, uint64_t bytes)
+static int share_range(struct engine_put *p, const struct bucket *from, const struct version *v, struct gc_pin *pin, uint64_t offset, uint64_t bytes)
 {
     struct extmap *part = extmap_new();
     int r = part ? extmap_share(part, 0, pin->map, offset, bytes) : -ENOMEM;
@@ -235,8 +235,8 @@ static int share_range(struct engine_put *p, const struct bucket *from, struct g
         r = extmap_resize(part, bytes);
     if (r == 0)
         r = extmap_tidy(part);
-    if (r == 0 && from != p->bucket)
-        r = keyring_map_rewrap(p->engine, from, p->bucket, part);
+    if (r == 0)
+        r = put_rewrap(p, from, v, part);
     if (r == 0) {
         LOCK_SCOPE(&p->lock_map);
         extmap_swap(p->map, part);
@@ -260,7 +260,7 @@ static void part_etag(const struct version *v, bool whole, struct record *record
 static int part_from(struct engine_put *p, struct caller *c, const struct bucket *from, const struct version *v, struct gc_pin *pin,
                      uint64_t offset, uint64_t bytes, bool declared, struct engine_object *ret)
 {
-    struct record record = {.written = true, .envelope = ENVELOPE_SSE_S3, .kek_version = p->bucket->kek_version, .size_bytes = bytes};
+    struct record record = {.written = true, .size_bytes = bytes};
     uint8_t sum[CHECKSUM_MAX_BYTES];
     int r = declared ? sum_range(p, from, pin, offset, bytes) : 0;
     if (r == 0 && declared) {
@@ -268,9 +268,9 @@ static int part_from(struct engine_put *p, struct caller *c, const struct bucket
         r = object_checksum_facts(&record.attrs, p->checksum.kind, sum, "FULL_OBJECT");
     }
     if (r == 0)
-        r = share_range(p, from, pin, offset, bytes);
-    memcpy(record.kek_id, p->bucket->kek_id, 16);
-    part_etag(v, bytes == v->record.size_bytes, &record);
+        r = share_range(p, from, v, pin, offset, bytes);
+    record_set_envelope(&record, p->env, p->bucket->kek_id, p->bucket->kek_version);
+    part_etag(v, bytes == v->record.size_bytes && !p->env, &record);
     record.map = extmap_ref(p->map);
     if (r == 0)
         r = part_commit(p, c, &record, ret);
@@ -294,6 +294,7 @@ int engine_part_copy(struct engine *e, struct caller *c, struct engine_copy *cop
     const struct bucket *b;
     struct version v;
     struct gc_pin pin;
+    CLEANUP(data_key_cleanup) struct data_key *kek = NULL;
     bool declared;
     *ret = *ret_source = (struct engine_object){0};
     int r = part_begin(e, c, copy->to.bucket, copy->to.key, id, number, NULL, &declared, &p);
@@ -301,7 +302,7 @@ int engine_part_copy(struct engine *e, struct caller *c, struct engine_copy *cop
         return r;
     {
         LOCK_SCOPE(&e->meta);
-        r = copy_source(e, c, copy, &b, &v, &pin);
+        r = copy_source(e, c, copy, &b, &v, &pin, &kek);
         if (r == 0 && (r = object_fill(e, b, &v, false, ret_source)) < 0) {
             gc_pin_remove(e, &pin);
             version_done(&v);

@@ -228,16 +228,16 @@ int object_pin(struct engine *e, const struct version *v, struct gc_pin *pin)
     return r;
 }
 
-int object_handle(struct engine *e, struct caller *c, const struct bucket *b, struct gc_pin *pin, uint64_t size,
-                  struct engine_handle **ret)
+int object_handle(struct engine *e, struct caller *c, const struct bucket *b, struct gc_pin *pin, struct envelope *env, struct data_key *kek,
+                  uint64_t size, struct engine_handle **ret)
 {
     struct engine_handle *h = calloc(1, sizeof *h);
     int r = h ? content_new(e, b, pin->map, &h->content) : -ENOMEM;
-    {
-        LOCK_SCOPE(&e->meta);
-        gc_pin_remove(e, pin);
-    }
+    LOCK_SCOPE(&e->meta);
+    gc_pin_remove(e, pin);
     if (r < 0) {
+        envelope_unref(env);
+        data_key_unref(kek);
         free(h);
         return r;
     }
@@ -245,6 +245,10 @@ int object_handle(struct engine *e, struct caller *c, const struct bucket *b, st
     h->size_bytes = size;
     h->uid = c->uid;
     h->principal = c->principal;
+    h->env_bucket = b->number;
+    h->content->env = envelope_ref(env);
+    handle_note(e, h);
+    sse_handle_set(h, env, kek);
     *ret = h;
     return 0;
 }
@@ -262,9 +266,26 @@ static int fail_marker(struct caller *c, const char *id)
     return reason_fail_s3(&c->reason, EPERM, "MethodNotAllowed", "The specified method is not allowed against this resource.");
 }
 
-/* What is there, judged; *pin when the content is wanted. M */
+/* Content that is wanted, held and its key opened. */
+struct wanted {
+    struct gc_pin pin;
+    struct envelope *env;
+    struct data_key *kek;
+};
+
+static int hold_content(struct engine *e, struct caller *c, const struct bucket *b, const struct version *v, struct wanted *w)
+{
+    int r = sse_open(e, c, b, span_of(v->key, v->key_len), v->seq, v->record.env, &w->kek);
+    if (r == 0 && (r = object_pin(e, v, &w->pin)) < 0)
+        data_key_unref(w->kek);
+    if (r == 0)
+        w->env = envelope_ref(v->record.env);
+    return r;
+}
+
+/* What is there, judged; `wanted` when the content is. M */
 static int open_version(struct engine *e, struct caller *c, const struct bucket *b, struct span key, const char *id,
-                        struct engine_conditions *conditions, struct engine_object *object, struct gc_pin *pin)
+                        struct engine_conditions *conditions, struct engine_object *object, struct wanted *wanted)
 {
     struct version v;
     int found = object_find(e, c, b, key, id, &v);
@@ -283,8 +304,8 @@ static int open_version(struct engine *e, struct caller *c, const struct bucket 
         r = fail_marker(c, id);
     if (r == 0 && conditions)
         r = condition_read(conditions, &v, &c->reason);
-    if (r == 0 && pin)
-        r = object_pin(e, &v, pin);
+    if (r == 0 && wanted)
+        r = hold_content(e, c, b, &v, wanted);
     version_done(&v);
     return r;
 }
@@ -292,17 +313,17 @@ static int open_version(struct engine *e, struct caller *c, const struct bucket 
 int engine_object_open(struct engine *e, struct caller *c, uint32_t bucket, struct span key, const char *version_id,
                        struct engine_conditions *conditions, struct engine_object *object, struct engine_handle **ret)
 {
-    struct gc_pin pin;
+    struct wanted w = {.env = NULL};
     const struct bucket *b;
     *object = (struct engine_object){0};
     {
         LOCK_SCOPE(&e->meta);
         b = bucket_by_number(e, bucket);
-        int r = b ? open_version(e, c, b, key, version_id, conditions, object, ret ? &pin : NULL) : object_no_bucket(c);
+        int r = b ? open_version(e, c, b, key, version_id, conditions, object, ret ? &w : NULL) : object_no_bucket(c);
         if (r < 0)
             return r;
     }
-    return ret ? object_handle(e, c, b, &pin, object->version.attr.size_bytes, ret) : 0;
+    return ret ? object_handle(e, c, b, &w.pin, w.env, w.kek, object->version.attr.size_bytes, ret) : 0;
 }
 
 /* M */

@@ -3,8 +3,8 @@
 #ifndef HOLDFS_ENGINE_OBJECT_H
 #define HOLDFS_ENGINE_OBJECT_H
 
+#include "engine/kms.h"
 #include "engine/lock.h"
-#include "engine/private.h"
 
 int object_no_bucket(struct caller *c);
 /* "There is none", for who may list; AccessDenied for who may not (auth.md §0). M */
@@ -14,7 +14,9 @@ int object_missing_version(struct engine *e, struct caller *c, const struct buck
 int object_find(struct engine *e, struct caller *c, const struct bucket *b, struct span key, const char *id, struct version *ret);
 int object_fill(struct engine *e, const struct bucket *b, struct version *v, bool latest, struct engine_object *ret); /* M */
 /* The version's content as a handle that needs no name. Without M; the pin is taken over. */
-int object_handle(struct engine *e, struct caller *c, const struct bucket *b, struct gc_pin *pin, uint64_t size, struct engine_handle **ret);
+/* env, kek: what it is under, open (sse_open()); taken over. */
+int object_handle(struct engine *e, struct caller *c, const struct bucket *b, struct gc_pin *pin, struct envelope *env, struct data_key *kek,
+                  uint64_t size, struct engine_handle **ret);
 int object_pin(struct engine *e, const struct version *v, struct gc_pin *pin); /* M */
 /* After a transaction that changed something: durable, and the mount has been told. */
 int object_settle(struct engine *e);
@@ -43,6 +45,8 @@ struct engine_put {
     struct extmap *map;
     struct content_key *data_key;
     struct extmap_dek wrapped;
+    struct envelope *env; /* what its data keys are wrapped under; NULL: the bucket's key */
+    struct data_key *kek;
     uint8_t *buffer; /* the tail that is no whole unit yet */
     size_t buffered;
     struct checksum md5, checksum, extra; /* extra: CRC64NVME of a part beside what came with it */
@@ -54,6 +58,10 @@ struct engine_put {
 };
 struct gc_mark;
 void puts_mark(struct engine *e, struct gc_mark *m); /* what is on its way is alive */
+/* The data keys of a map from that version into p's: wrapped for p's bucket and KEK. Both KEKs are open. */
+int put_rewrap(struct engine_put *p, const struct bucket *from, const struct version *v, struct extmap *map);
+/* The envelope that the upload began with becomes p's, opened (kms:Decrypt). M */
+int put_follow_upload(struct engine_put *p, struct caller *c, const struct version *head);
 int put_new(struct engine *e, const struct bucket *b, const struct engine_put_params *params, struct engine_put **ret);
 /* All content in the map; the record of it. No locks held. */
 int put_record(struct engine_put *p, struct record *ret);
@@ -67,7 +75,8 @@ int put_commit(struct engine_put *p, struct caller *c, struct record *record, co
 int part_publish(struct engine_put *p, struct caller *c, struct engine_object *ret); /* multipart.c */
 int uploads_drop(struct engine *e, struct caller *c, struct bucket *b);              /* multipart.c; M, txn: all of the bucket's */
 /* The source of a copy: judged, conditions looked at, its content pinned; *v is the caller's. M* */
-int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, const struct bucket **ret_bucket, struct version *v, struct gc_pin *pin);
+int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, const struct bucket **ret_bucket, struct version *v, struct gc_pin *pin,
+                struct data_key **ret_kek);
 /* Owner, group and mode of what comes over S3 (mount.md §2). M */
 int object_owner(struct engine *e, const struct caller *c, const struct bucket *b, struct record *record);
 int put_attrs(const struct engine_value *values, size_t count, struct attrs *ret);

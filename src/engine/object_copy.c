@@ -28,7 +28,7 @@ static int judge_conditions(struct caller *c, struct engine_copy *copy, const st
 }
 
 int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, const struct bucket **ret_bucket, struct version *v,
-                struct gc_pin *pin)
+                struct gc_pin *pin, struct data_key **ret_kek)
 {
     const struct bucket *b = *ret_bucket = bucket_by_number(e, copy->bucket);
     if (!b)
@@ -49,7 +49,9 @@ int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, co
     if (r == 0)
         r = judge_conditions(c, copy, v);
     if (r == 0)
-        r = object_pin(e, v, pin);
+        r = sse_open(e, c, b, copy->key, v->seq, v->record.env, ret_kek);
+    if (r == 0 && (r = object_pin(e, v, pin)) < 0)
+        data_key_unref(*ret_kek);
     if (r < 0)
         version_done(v);
     return r;
@@ -112,12 +114,10 @@ static int add_checksum(struct engine *e, struct caller *c, const struct bucket 
 }
 
 /* p's content becomes the source's. */
-static int share(struct engine_put *p, const struct bucket *from, const struct extmap *map)
+static int share(struct engine_put *p, const struct bucket *from, const struct version *v, const struct extmap *map)
 {
     struct extmap *mine = extmap_copy(map);
-    int r = mine ? 0 : -ENOMEM;
-    if (r == 0 && from != p->bucket)
-        r = keyring_map_rewrap(p->engine, from, p->bucket, mine);
+    int r = mine ? put_rewrap(p, from, v, mine) : -ENOMEM;
     LOCK_SCOPE(&p->lock_map);
     if (r == 0)
         extmap_swap(p->map, mine);
@@ -132,14 +132,21 @@ static int copy_record(struct engine_put *p, struct caller *c, const struct engi
     if (r == 0)
         r = add_checksum(p->engine, c, from, pin, v->record.size_bytes, copy->to.checksum, &p->attrs);
     if (r == 0)
-        r = share(p, from, pin->map);
-    struct record record = {.written = true, .envelope = ENVELOPE_SSE_S3, .kek_version = p->bucket->kek_version, .size_bytes = v->record.size_bytes};
+        r = share(p, from, v, pin->map);
+    struct record record = {.written = true, .size_bytes = v->record.size_bytes};
     if (r == 0)
         r = attrs_copy(&record.attrs, &p->attrs);
     if (r < 0)
         return r;
-    memcpy(record.kek_id, p->bucket->kek_id, 16);
+    record_set_envelope(&record, p->env, p->bucket->kek_id, p->bucket->kek_version);
     memcpy(record.etag, v->record.etag, sizeof record.etag);
+    if (p->env) { /* encryption.md §3.4: a random one, with the source's -N */
+        uint8_t random[16];
+        char hex[33];
+        random_bytes(random, sizeof random);
+        hex_format(random, sizeof random, hex);
+        memcpy(record.etag, hex, 32);
+    }
     record.map = extmap_ref(p->map);
     *ret = record;
     return 0;
@@ -162,6 +169,7 @@ int engine_copy(struct engine *e, struct caller *c, struct engine_copy *copy, st
     const struct bucket *from;
     struct version v;
     struct gc_pin pin;
+    CLEANUP(data_key_cleanup) struct data_key *kek = NULL;
     struct record record;
     *ret = *ret_source = (struct engine_object){0};
     int r = engine_put_begin(e, c, &copy->to, &p);
@@ -169,7 +177,7 @@ int engine_copy(struct engine *e, struct caller *c, struct engine_copy *copy, st
         r = judge_itself(c, copy);
     if (r == 0) {
         LOCK_SCOPE(&e->meta);
-        r = copy_source(e, c, copy, &from, &v, &pin);
+        r = copy_source(e, c, copy, &from, &v, &pin, &kek);
         if (r == 0 && (r = object_fill(e, from, &v, false, ret_source)) < 0) {
             gc_pin_remove(e, &pin);
             version_done(&v);

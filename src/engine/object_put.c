@@ -188,6 +188,8 @@ int engine_put_begin(struct engine *e, struct caller *c, const struct engine_put
     p->lock = lock;
     p->locks = locks;
     r = judge_conditions(p, c, params->conditions);
+    if (r == 0)
+        r = sse_new(e, c, b, params->key, &p->env, &p->kek);
     if (r < 0)
         engine_put_free(p);
     else
@@ -202,6 +204,8 @@ void engine_put_free(struct engine_put *p)
     puts_remove(p);
     extmap_unref(p->map);
     content_key_unref(p->data_key);
+    data_key_unref(p->kek);
+    envelope_unref(p->env);
     if (p->buffer)
         secret_wipe(p->buffer, PUT_UNIT_BYTES);
     free(p->buffer);
@@ -218,9 +222,26 @@ void engine_put_free(struct engine_put *p)
 
 /* ---- content ---- */
 
+int put_rewrap(struct engine_put *p, const struct bucket *from, const struct version *v, struct extmap *map)
+{
+    const struct envelope *was = v->record.env;
+    if (from == p->bucket && !was && !p->env)
+        return 0;
+    bool customer = (was && was->mode == ENVELOPE_SSE_C) || (p->env && p->env->mode == ENVELOPE_SSE_C);
+    if (customer && (!was || !p->env || memcmp(was->kek_id, p->env->kek_id, 16) != 0))
+        return -EXDEV; /* such content is written anew (encryption.md §1.3) */
+    return keyring_map_rewrap(p->engine, from, p->bucket, p->env, map);
+}
+
+int put_follow_upload(struct engine_put *p, struct caller *c, const struct version *head)
+{
+    p->env = envelope_ref(head->record.env);
+    return sse_open(p->engine, c, p->bucket, span_of(p->key, p->key_len), 0, p->env, &p->kek);
+}
+
 static int put_key(struct engine_put *p)
 {
-    return p->data_key ? 0 : keyring_dek_new(p->engine, p->bucket, &p->wrapped, &p->data_key);
+    return p->data_key ? 0 : keyring_dek_new(p->engine, p->bucket, p->env, &p->wrapped, &p->data_key);
 }
 
 /* `in_row`: short content that stays with its row. */
@@ -311,7 +332,7 @@ int put_record(struct engine_put *p, struct record *ret)
     int r = put_flush(p, true);
     if (r == 0)
         r = object_checksum_facts(&p->attrs, sums.kind, sums.checksum, "FULL_OBJECT");
-    struct record record = {.written = true, .envelope = ENVELOPE_SSE_S3, .kek_version = p->bucket->kek_version};
+    struct record record = {.written = true};
     if (r == 0)
         r = attrs_copy(&record.attrs, &p->attrs);
     if (r < 0)
@@ -321,9 +342,11 @@ int put_record(struct engine_put *p, struct record *ret)
         r = extmap_tidy(p->map);
         record.map = extmap_ref(p->map);
     }
-    memcpy(record.kek_id, p->bucket->kek_id, 16);
+    record_set_envelope(&record, p->env, p->bucket->kek_id, p->bucket->kek_version);
     record.size_bytes = sums.size_bytes;
-    hex_format(sums.md5, 16, record.etag);
+    uint8_t random[16];
+    random_bytes(random, sizeof random);
+    hex_format(p->env ? random : sums.md5, 16, record.etag); /* encryption.md §3.4: a hash of plain content tells of it */
     if (r < 0)
         record_done(&record);
     else

@@ -27,6 +27,7 @@ enum { NO_UID = UINT32_MAX }; /* a caller over S3 whom no uid belongs to: what h
 enum versioning { VERSIONING_UNVERSIONED = 0, VERSIONING_ENABLED = 1, VERSIONING_SUSPENDED = 2 };
 enum lock_mode { LOCK_NONE = 0, LOCK_GOVERNANCE = 1, LOCK_COMPLIANCE = 2 };
 enum mfa_delete { MFA_DELETE_NEVER = 0, MFA_DELETE_DISABLED = 1, MFA_DELETE_ENABLED = 2 }; /* never: it was never said */
+enum { SSE_KEY_CHARS = 320 }; /* an alias's ARN */
 enum hold_state { HOLD_NEVER = 0, HOLD_OFF = 1, HOLD_ON = 2 };
 
 /* A bucket, in memory as in its row's body (bucket.c encodes it). M. */
@@ -52,6 +53,11 @@ struct bucket {
     bool by_key;         /* M: some policy tells callers apart by key in it (auth.md §7) */
     uint8_t kek_id[16];
     uint32_t kek_version; /* newest */
+    /* Default encryption (encryption.md §3.2) */
+    enum envelope_mode sse_mode; /* ENVELOPE_SSE_S3 or _KMS */
+    char sse_key[SSE_KEY_CHARS]; /* as given; "": alias/aws/s3 */
+    bool sse_bucket_key;
+    bool sse_c_blocked; /* BlockedEncryptionTypes: SSE-C */
     struct bucket *dead_next; /* removed, but handles may still point to it */
 };
 
@@ -92,6 +98,7 @@ struct content {
     struct extmap *map;
     struct content_key **keys; /* map->dek_count */
     size_t key_count;
+    struct envelope *env; /* what the keys came from; NULL: the bucket's key */
     struct content *gc_prev, *gc_next; /* all contents in use; gc.c's lock */
 };
 
@@ -140,6 +147,12 @@ struct engine_handle {
     uint32_t uid;
     struct principal principal;
     bool writable;
+    struct envelope *env;    /* KMS or customer key that was opened for it, or that what it begins anew is to be under */
+    struct data_key *kek;    /* the same, open */
+    const struct envelope *_Atomic seen; /* A: content under this may be read through it (env, or NULL) */
+    atomic_bool taken;       /* A: its key was taken away */
+    uint32_t env_bucket;
+    bool fresh;              /* opened with O_TRUNC: `env` (NULL: the bucket's key) is for content that begins empty */
 };
 
 struct segment_range {
@@ -209,6 +222,13 @@ struct engine {
     size_t kept_count;
 
     struct keyring *keyring;     /* keyring.c, own lock */
+    struct kms *kms;             /* kms.h */
+    struct {                     /* what the mount's options ask for; fixed */
+        enum envelope_mode mode; /* 0: nothing */
+        char key[SSE_KEY_CHARS];
+        bool bucket_key, bucket_key_said;
+    } mount_sse;
+    unsigned kms_wait_s;
     struct errors *errors;       /* errors.c, own lock */
     struct iam *iam;             /* iam.c, own lock: accounts, users, policies */
 
@@ -242,8 +262,10 @@ void bucket_take_settings(struct bucket *b, const struct bucket *from); /* M */
 void bucket_restore(struct engine *e, struct bucket *b); /* M: after a failed transaction, settings and policy as its rows have them */
 bool bucket_name_valid(const char *name, size_t len, struct reason *reason);     /* S3's naming rules */
 
+struct sse_config; /* bucket_config.h */
 struct bucket_options {
     bool unversioned, object_lock;
+    const struct sse_config *sse; /* default encryption; NULL: AES256 */
 };
 int buckets_load(struct engine *e); /* M */
 void buckets_unload(struct engine *e);
@@ -509,12 +531,17 @@ void epoch_run(struct engine *e); /* the worker, and closing: when one is due */
 int keyring_open(struct engine *e, struct reason *reason); /* M */
 void keyring_close(struct engine *e);
 int keyring_bucket_new(struct engine *e, struct bucket *b); /* M, txn: makes the bucket's key */
-/* A fresh data key for a bucket, wrapped. */
-int keyring_dek_new(struct engine *e, const struct bucket *b, struct extmap_dek *ret_wrapped, struct content_key **ret);
-/* The opened form of a wrapped data key (cached). Own lock. */
+/* A fresh data key, wrapped under the envelope's KEK, which somebody holds open, or under the bucket's (NULL). */
+int keyring_dek_new(struct engine *e, const struct bucket *b, const struct envelope *env, struct extmap_dek *ret_wrapped,
+                    struct content_key **ret);
+/* The opened form of a wrapped data key. -ENOKEY: its KEK is not open. Own lock. */
 int keyring_dek_open(struct engine *e, const struct bucket *b, const struct extmap_dek *dek, struct content_key **ret);
-/* The data keys of a private map that leaves one bucket for another, wrapped anew. On failure some are done: drop the map. */
-int keyring_map_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, struct extmap *map);
+/* The data keys of a private map that leaves one KEK for another, wrapped anew: under `env`, or the bucket's (NULL). On failure some
+ * are done: drop the map. */
+int keyring_map_rewrap(struct engine *e, const struct bucket *from, const struct bucket *to, const struct envelope *env,
+                       struct extmap *map);
+/* One of them under the envelope's KEK, or the bucket's, where it is not yet. */
+int keyring_dek_move(struct engine *e, const struct bucket *b, const struct envelope *env, struct extmap_dek *dek);
 /* A new version of the bucket's key, for data keys made from now on; the row is the caller's to write (txn) before it is taken into
  * use. Earlier versions stay in memory until the store is closed: what is in use may still hold their wraps. M */
 int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row *ret);
@@ -530,6 +557,8 @@ int keyring_dek_renew(struct engine *e, const struct bucket *b, struct extmap_de
 int epoch_rows_rewrap(const struct meta_ops *ops, struct meta *m, const struct store_keys *from, const struct store_keys *to); /* in a transaction of m */
 void inode_map_changed(struct engine *e, const struct version *v); /* compact.c; M: the cached inode's content is to be loaded anew */
 int content_new(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret); /* takes a reference on map */
+/* For upkeep: data keys under a KMS or customer key that is not open are left out; of their frames, headers can be checked. */
+int content_new_lax(struct engine *e, const struct bucket *b, struct extmap *map, struct content **ret);
 struct content *content_ref(struct content *c);
 void content_unref(struct content *c);
 
@@ -542,7 +571,8 @@ struct may {
     const struct record *record; /* whose tags count, where it is at hand; else the version `seq` is looked up (0: the current one) */
     uint64_t seq;
     const char *bucket;   /* without a bucket: the name of one that is not there */
-    const char *resource; /* of engine_user_can() alone: another service's ARN */
+    const char *resource; /* another service's ARN */
+    const struct policy *policy; /* that resource's */
     bool own;             /* without a bucket: it is the caller's own account that is asked, not the first one */
 };
 /* Judges one action on a key ("" and length 0: the bucket; no bucket: the store). M, where there is a bucket. */

@@ -300,7 +300,8 @@ static int list_prefix(struct property_call *p, struct bytes *out)
 
 static int list_one(struct property_call *p, struct bytes *out)
 {
-    if (!(p->where & p->property->where) || property_may(p, p->property->get_action) < 0)
+    if (!(p->where & p->property->where) || property_may(p, p->property->get_action) < 0 ||
+        ((p->property->flags & PROPERTY_KEY) && property_needs_key(p) < 0))
         return 0;
     if (p->property->flags & PROPERTY_PREFIX)
         return list_prefix(p, out);

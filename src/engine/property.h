@@ -29,6 +29,7 @@ enum property_flags {
     PROPERTY_VERSIONS = 64, /* may be set on a version by name, too (others: EROFS) */
     PROPERTY_HIDDEN = 128, /* not part of `describe` */
     PROPERTY_CODE = 256,   /* an MFA code may stand in its value: it is taken out and spent first */
+    PROPERTY_KEY = 512,    /* of an SSE-C version it is read with the customer's key alone (encryption.md §6) */
 };
 
 /* What is being set, as policies see it (auth.md §4.3). */
@@ -110,7 +111,11 @@ int get_delete_marker(struct property_call *p, struct bytes *out);
 int get_size_stored(struct property_call *p, struct bytes *out);
 int get_made_by(struct property_call *p, struct bytes *out);
 int get_sse(struct property_call *p, struct bytes *out);
-int get_nothing(struct property_call *p, struct bytes *out);
+int get_sse_key(struct property_call *p, struct bytes *out);
+int get_sse_bucket_key(struct property_call *p, struct bytes *out);
+int get_sse_customer(struct property_call *p, struct bytes *out);
+int get_sse_customer_md5(struct property_call *p, struct bytes *out);
+int property_needs_key(struct property_call *p); /* of an SSE-C version: has the caller its key? S3's HEAD asks */
 int get_checksum(struct property_call *p, struct bytes *out);
 int names_checksum(struct property_call *p, struct bytes *out);
 int get_last_error(struct property_call *p, struct bytes *out);

@@ -207,18 +207,37 @@ int remove_bucket_mode_mask(struct property_call *p)
 
 int get_bucket_encryption(struct property_call *p, struct bytes *out)
 {
-    (void)p;
-    bucket_encryption_format(out);
+    const struct bucket *b = p->bucket;
+    struct sse_config config = {.mode = b->sse_mode, .bucket_key = b->sse_bucket_key, .block = b->sse_c_blocked};
+    memcpy(config.key, b->sse_key, sizeof config.key);
+    bucket_encryption_format(&config, out);
     return 0;
 }
 
+/* The key is not looked at: a wrong one fails at the first write (S3). */
 int set_bucket_encryption(struct property_call *p, const char *text, size_t len)
 {
-    return bucket_encryption_parse(text, len, &p->caller->reason); /* the only one there is: nothing to keep */
+    struct sse_config config;
+    int r = bucket_encryption_parse(text, len, &config, &p->caller->reason);
+    if (r < 0)
+        return r;
+    struct bucket fresh = *p->bucket;
+    if (config.mode) {
+        fresh.sse_mode = config.mode;
+        fresh.sse_bucket_key = config.bucket_key;
+        memcpy(fresh.sse_key, config.key, sizeof fresh.sse_key);
+    }
+    if (config.block_said)
+        fresh.sse_c_blocked = config.block;
+    return save(p, &fresh);
 }
 
+/* S3: resets to AES256, repeatable; the block stays. */
 int remove_bucket_encryption(struct property_call *p)
 {
-    (void)p; /* S3: resets to AES256, repeatable */
-    return 0;
+    struct bucket fresh = *p->bucket;
+    fresh.sse_mode = ENVELOPE_SSE_S3;
+    fresh.sse_bucket_key = false;
+    fresh.sse_key[0] = '\0';
+    return save(p, &fresh);
 }

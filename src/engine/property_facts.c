@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Properties that are computed: identity, sizes, encryption, checksums, what a directory hides. Read-only. */
 #include "engine/property.h"
+#include "engine/sse_c.h"
 
 #include <stdio.h>
 
@@ -72,12 +73,42 @@ int get_sse(struct property_call *p, struct bytes *out)
     }
 }
 
-/* A name that is S3's and ours, and has no value under SSE-S3. */
-int get_nothing(struct property_call *p, struct bytes *out)
+static const struct envelope *envelope_of(const struct property_call *p, enum envelope_mode mode)
 {
-    (void)p;
-    (void)out;
-    return -ENODATA;
+    const struct envelope *env = property_record(p)->env;
+    return env && env->mode == mode ? env : NULL;
+}
+
+int get_sse_key(struct property_call *p, struct bytes *out)
+{
+    const struct envelope *env = envelope_of(p, ENVELOPE_SSE_KMS);
+    return env ? put_text(out, env->arn) : -ENODATA;
+}
+
+int get_sse_bucket_key(struct property_call *p, struct bytes *out)
+{
+    const struct envelope *env = envelope_of(p, ENVELOPE_SSE_KMS);
+    return env && env->bucket_key ? put_text(out, "true") : -ENODATA;
+}
+
+int get_sse_customer(struct property_call *p, struct bytes *out)
+{
+    return envelope_of(p, ENVELOPE_SSE_C) ? put_text(out, "AES256") : -ENODATA;
+}
+
+/* S3's answer to a request that has the key; here, to who has unlocked it (encryption.md §3.3). */
+int get_sse_customer_md5(struct property_call *p, struct bytes *out)
+{
+    const struct envelope *env = envelope_of(p, ENVELOPE_SSE_C);
+    char md5[32];
+    int r = env ? sse_c_key_md5(p->engine, p->caller, p->bucket, env, md5) : -ENODATA;
+    return r < 0 ? r : put_text(out, md5);
+}
+
+int property_needs_key(struct property_call *p)
+{
+    const struct envelope *env = envelope_of(p, ENVELOPE_SSE_C);
+    return env ? sse_judge(p->engine, p->caller, p->bucket, property_key(p), 0, env) : 0;
 }
 
 static const char checksum[] = "checksum-";
@@ -87,10 +118,14 @@ int get_checksum(struct property_call *p, struct bytes *out)
     char name[64];
     const uint8_t *value;
     size_t len;
+    const struct record *record = property_record(p);
     int n = snprintf(name, sizeof name, "%s%s", checksum, p->rest);
     if (n < 0 || (size_t)n >= sizeof name)
         return -ENODATA;
-    int r = attrs_get(&property_record(p)->attrs, ATTR_FACT, name, (size_t)n, &value, &len);
+    int r = sse_judge(p->engine, p->caller, p->bucket, property_key(p), p->version.seq, record->env); /* a hash of plain content tells of it */
+    if (r < 0)
+        return r;
+    r = attrs_get(&property_record(p)->attrs, ATTR_FACT, name, (size_t)n, &value, &len);
     if (r == 0)
         bytes_put(out, value, len);
     return r;

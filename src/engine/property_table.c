@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 enum {
-    HEADER = PROPERTY_COPYABLE,
+    HEADER = PROPERTY_COPYABLE | PROPERTY_KEY,
     LOCK = PROPERTY_LOCK | PROPERTY_SEALS | PROPERTY_DURABLE | PROPERTY_VERSIONS,
 };
 
@@ -36,10 +36,10 @@ const struct property properties[] = {
     FACT("size-stored", ON_OBJECT, get_size_stored),
     FACT("made-by", ON_OBJECT | ON_MARKER, get_made_by),
     FACT("server-side-encryption", ON_OBJECT, get_sse),
-    FACT("server-side-encryption-aws-kms-key-id", ON_OBJECT, get_nothing),
-    FACT("server-side-encryption-bucket-key-enabled", ON_OBJECT, get_nothing),
-    FACT("server-side-encryption-customer-algorithm", ON_OBJECT, get_nothing),
-    FACT("server-side-encryption-customer-key-md5", ON_OBJECT, get_nothing),
+    FACT("server-side-encryption-aws-kms-key-id", ON_OBJECT, get_sse_key),
+    FACT("server-side-encryption-bucket-key-enabled", ON_OBJECT, get_sse_bucket_key),
+    FACT("server-side-encryption-customer-algorithm", ON_OBJECT, get_sse_customer),
+    FACT("server-side-encryption-customer-key-md5", ON_OBJECT, get_sse_customer_md5),
     {.name = "checksum-", .where = ON_OBJECT, .flags = PROPERTY_PREFIX, .get_action = "s3:GetObject", .get = get_checksum,
      .names = names_checksum},
 
@@ -50,7 +50,7 @@ const struct property properties[] = {
     CONTENT_HEADER("content-language", set_header),
     CONTENT_HEADER("expires", set_header),
     CONTENT_HEADER("website-redirect-location", set_redirect),
-    {.name = "meta.", .where = ON_OBJECT, .flags = PROPERTY_COPYABLE | PROPERTY_PREFIX, .get_action = "s3:GetObject",
+    {.name = "meta.", .where = ON_OBJECT, .flags = PROPERTY_COPYABLE | PROPERTY_PREFIX | PROPERTY_KEY, .get_action = "s3:GetObject",
      .set_action = "s3:PutObject", .remove_action = "s3:PutObject", .get = get_meta, .set = set_meta,
      .remove = remove_meta, .names = names_meta},
     {.name = "tagging", .where = ON_OBJECT, .flags = PROPERTY_COPYABLE | PROPERTY_VERSIONS,

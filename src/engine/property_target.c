@@ -146,6 +146,8 @@ int property_get_checked(struct property_call *p, struct bytes *out)
     int r = property_stands(p, true);
     if (r == 0)
         r = property_may(p, p->property->get_action);
+    if (r == 0 && (p->property->flags & PROPERTY_KEY))
+        r = property_needs_key(p);
     if (r == 0)
         r = p->property->get(p, out);
     return r < 0 ? r : out->failed ? -ENOMEM : 0;

@@ -25,9 +25,7 @@ int publish_record(struct inode *i, struct extmap *map, struct record *ret)
     ret->map = extmap_ref(map);
     ret->size_bytes = map->size_bytes;
     ret->written = d->written;
-    ret->envelope = ENVELOPE_SSE_S3;
-    memcpy(ret->kek_id, i->bucket->kek_id, 16);
-    ret->kek_version = i->bucket->kek_version;
+    record_set_envelope(ret, d->env, i->bucket->kek_id, i->bucket->kek_version);
     attrs_remove(&ret->attrs, ATTR_FACT, "tied", 4);
     int64_t written = atomic_load(&i->live_mtime_ns);
     if (written) {
@@ -130,6 +128,7 @@ static int publish_done(struct engine *e, struct inode *i, struct record *record
     int r = content_new(e, i->bucket, i->record.map, &content);
     if (r < 0)
         return r;
+    content->env = envelope_ref(i->record.env);
     content_unref(i->content);
     i->content = content;
     atomic_store(&i->content_stale, false);

@@ -2,7 +2,7 @@
  * Records and inode bodies, packed and unpacked; see record.h and doc/on-disk-format.md, "Records".
  *
  * record:  u8 format(1), u32 mode uid gid rdev_major rdev_minor, 4 x (u64 sec, u32 nsec): mtime ctime btime atime,
- *          u8 flags, varint size, blob etag, blob made_by, blob attrs, u8 envelope [16 kek id, varint kek version],
+ *          u8 flags, varint size, blob etag, blob made_by, blob attrs, u8 envelope [16 kek id, varint kek version, envelope.c's],
  *          varint generation, [blob extents, with FLAG_MAP]
  * inode:   u8 format(1), varint generation, varint nlink, u8 dir, [record when dir] */
 #include "engine/record.h"
@@ -23,6 +23,7 @@ void record_done(struct record *r)
 {
     attrs_done(&r->attrs);
     extmap_unref(r->map);
+    envelope_unref(r->env);
     *r = (struct record){0};
 }
 
@@ -30,6 +31,7 @@ int record_copy(struct record *dst, const struct record *src)
 {
     *dst = *src;
     dst->map = NULL;
+    dst->env = NULL;
     int r = attrs_copy(&dst->attrs, &src->attrs);
     if (r < 0) {
         *dst = (struct record){0};
@@ -37,6 +39,7 @@ int record_copy(struct record *dst, const struct record *src)
     }
     if (src->map)
         dst->map = extmap_ref(src->map);
+    dst->env = envelope_ref(src->env);
     return 0;
 }
 
@@ -82,6 +85,16 @@ bool record_same(const struct record *a, const struct record *b)
            a->rdev_minor == b->rdev_minor && instant_same(a->mtime, b->mtime) && a->atime_set == b->atime_set &&
            (!a->atime_set || instant_same(a->atime, b->atime)) && !strcmp(a->etag, b->etag) && attrs_same(&a->attrs, &b->attrs) &&
            record_same_content(a, b);
+}
+
+void record_set_envelope(struct record *r, struct envelope *env, const uint8_t bucket_kek[16], uint32_t bucket_kek_version)
+{
+    envelope_ref(env);
+    envelope_unref(r->env);
+    r->env = env;
+    r->envelope = env ? env->mode : ENVELOPE_SSE_S3;
+    memcpy(r->kek_id, env ? env->kek_id : bucket_kek, sizeof r->kek_id);
+    r->kek_version = env ? 1 : bucket_kek_version;
 }
 
 static void put_instant(struct bytes *out, struct instant t)
@@ -150,6 +163,8 @@ void record_encode(const struct record *r, struct bytes *out)
     if (r->envelope) {
         bytes_put(out, r->kek_id, sizeof r->kek_id);
         bytes_put_varint(out, r->kek_version);
+        if (r->env)
+            envelope_encode(r->env, out);
     }
     bytes_put_varint(out, r->generation);
     if (r->map)
@@ -232,6 +247,13 @@ static uint8_t take_fields(struct reader *r, struct record *ret)
         if (id)
             memcpy(ret->kek_id, id, sizeof ret->kek_id);
         ret->kek_version = take_varint32(r);
+    }
+    if (ret->envelope > ENVELOPE_SSE_S3 && !r->failed) {
+        ret->env = envelope_decode(ret->envelope, r);
+        if (ret->env)
+            memcpy(ret->env->kek_id, ret->kek_id, sizeof ret->kek_id);
+        else
+            r->failed = true;
     }
     ret->generation = reader_varint(r);
     return flags;

@@ -44,6 +44,30 @@ bool attrs_valid(const void *packed, size_t len); /* well-formed and ordered */
 
 enum envelope_mode { ENVELOPE_SSE_S3 = 1, ENVELOPE_SSE_KMS = 2, ENVELOPE_SSE_C = 3 };
 
+enum { KMS_ARN_CHARS = 160, KMS_PROVIDER_CHARS = 16 };
+
+/* The key above a version's data keys where that is not its bucket's (encryption.md §1.3). Immutable, shared by reference. */
+struct envelope {
+    int refs; /* atomic */
+    enum envelope_mode mode;
+    uint8_t kek_id[16]; /* random; its version is 1 */
+    /* SSE-KMS: who opens the KEK, and from what */
+    char provider[KMS_PROVIDER_CHARS];
+    char arn[KMS_ARN_CHARS];
+    uint8_t key_id[16];  /* of a local key: the last part of its ARN */
+    bool bucket_key;     /* the KEK is shared by others of its bucket */
+    bool context_sent;   /* the request had a context of its own: answers echo it */
+    struct bytes blob;
+    struct bytes context; /* canonical, with a zero behind that is not counted */
+    /* SSE-C: the KEK follows from the customer's key and this */
+    uint8_t salt[16], verifier[32];
+};
+struct envelope *envelope_new(enum envelope_mode mode); /* NULL: no memory */
+struct envelope *envelope_ref(struct envelope *v);      /* NULL is accepted */
+void envelope_unref(struct envelope *v);                /* NULL is accepted */
+void envelope_encode(const struct envelope *v, struct bytes *out);                 /* what follows kek id and version */
+struct envelope *envelope_decode(enum envelope_mode mode, struct reader *r); /* NULL: r->failed, or no memory */
+
 struct record {
     uint32_t mode; /* type and permission bits */
     uint32_t uid, gid, rdev_major, rdev_minor;
@@ -57,12 +81,15 @@ struct record {
     uint8_t envelope; /* enum envelope_mode; 0 for markers and directories */
     uint8_t kek_id[16];
     uint32_t kek_version;
+    struct envelope *env; /* SSE-KMS, SSE-C; else NULL */
     struct extmap *map; /* NULL: nothing but holes (and for directories, markers) */
     /* directories */
     uint64_t generation;
     bool implicit; /* a key prefix, not made by mkdir: shows the bucket root's owner and mode */
 };
 void record_done(struct record *r);
+/* The version's KEK is that of `env` (referenced), or the bucket's where it is NULL. */
+void record_set_envelope(struct record *r, struct envelope *env, const uint8_t bucket_kek[16], uint32_t bucket_kek_version);
 /* No byte of it lies in a segment: the row is all there is. */
 static inline bool record_inline(const struct record *r)
 {

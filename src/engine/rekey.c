@@ -123,6 +123,13 @@ static int version_keep(struct rekey *k, const struct version *v)
     return 0;
 }
 
+/* What is under a customer's key, or a KMS key that cannot be used now, keeps its data keys. */
+static bool rekey_opens(struct rekey *k, const struct version *v, struct data_key **ret)
+{
+    LOCK_SCOPE(&k->e->meta);
+    return sse_open_internal(k->e, v->record.env, NULL, ret) == 0;
+}
+
 /* Takes over the version, whatever is returned. */
 static int version_renew(struct rekey *k, struct version *v, bool walking)
 {
@@ -132,7 +139,15 @@ static int version_renew(struct rekey *k, struct version *v, bool walking)
         b = bucket_by_number(k->e, k->bucket);
     }
     struct content *from = NULL;
+    CLEANUP(data_key_cleanup) struct data_key *kek = NULL;
+    if (!rekey_opens(k, v, &kek)) {
+        k->kept++;
+        version_done(v);
+        return 0;
+    }
     int r = b ? content_new(k->e, b, v->record.map, &from) : -ENOENT;
+    if (r == 0)
+        from->env = envelope_ref(v->record.env);
     struct extmap *map = NULL;
     if (r == 0) {
         rekey_forget_when_full(k);

@@ -3,6 +3,7 @@
 #ifndef HOLDFS_ENGINE_REKEY_H
 #define HOLDFS_ENGINE_REKEY_H
 
+#include "engine/kms.h"
 #include "engine/upkeep.h"
 
 enum {

@@ -74,14 +74,14 @@ static void key_remember(struct rekey *k, const uint8_t id[16], uint64_t what)
 }
 
 /* The key that takes an earlier one's place: found or made. */
-static int dek_replace(struct rekey *k, const struct bucket *b, const struct extmap_dek *old, struct extmap_dek *ret)
+static int dek_replace(struct rekey *k, const struct bucket *b, const struct envelope *env, const struct extmap_dek *old, struct extmap_dek *ret)
 {
     uint64_t high, low;
     id_halves(old->id, &high, &low);
     const struct memory_entry *known = memory_find(&k->keys, high, low);
     if (known) {
         *ret = k->deks[known->place];
-        return 0;
+        return keyring_dek_move(k->e, b, env, ret); /* the version that shares it may be under another KEK */
     }
     if (k->dek_count == k->dek_cap) {
         size_t cap = k->dek_cap ? 2 * k->dek_cap : 256;
@@ -92,7 +92,7 @@ static int dek_replace(struct rekey *k, const struct bucket *b, const struct ext
         k->dek_cap = cap;
     }
     struct content_key *key = NULL;
-    int r = keyring_dek_new(k->e, b, ret, &key);
+    int r = keyring_dek_new(k->e, b, env, ret, &key);
     content_key_unref(key);
     if (r < 0)
         return r;
@@ -122,7 +122,7 @@ static int passage_keys(struct passage *p, const struct bucket *b)
         return -ENOMEM;
     for (size_t i = 0; i < map->dek_count; i++) {
         struct extmap_dek dek;
-        int r = dek_replace(p->k, b, &map->deks[i], &dek);
+        int r = dek_replace(p->k, b, p->from->env, &map->deks[i], &dek);
         if (r == 0)
             r = keyring_dek_open(p->k->e, b, &dek, &p->keys[i]);
         int index = r == 0 ? extmap_dek_index(p->to, &dek) : r;

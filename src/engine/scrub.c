@@ -4,6 +4,7 @@
  *
  * Frames that several versions share are opened once. A version removed while it is looked at is no finding.
  */
+#include "engine/kms.h"
 #include "engine/upkeep.h"
 #include "engine/trail.h"
 
@@ -18,6 +19,7 @@ struct scrub {
     struct engine_progress progress;
     struct spans seen;
     uint64_t versions, bytes, total_bytes, damaged;
+    uint64_t unopened; /* under a key that is not open: headers and lengths were looked at alone */
     json_t *findings;
     struct version page[SCRUB_BATCH];
     struct gc_pin pins[SCRUB_BATCH];
@@ -93,10 +95,16 @@ static int scrub_version(struct scrub *s, const struct version *v)
         return r;
     struct content *content = NULL;
     struct content_fault fault = {.what = "data key"};
-    r = content_new(s->e, b, unseen, &content);
+    struct data_key *kek = NULL;
+    {
+        LOCK_SCOPE(&s->e->meta);
+        s->unopened += sse_open_internal(s->e, v->record.env, NULL, &kek) < 0;
+    }
+    r = content_new_lax(s->e, b, unseen, &content);
     if (r == 0)
         r = content_verify(s->e->pipe, content->map, content->keys, &fault);
     content_unref(content);
+    data_key_unref(kek);
     if (r == 0)
         r = spans_add_map(&s->seen, unseen);
     s->bytes += extmap_stored_bytes(unseen);
@@ -178,7 +186,7 @@ static void scrub_remember(struct engine *e, const json_t *result)
     json_decref(value);
 }
 
-/* {"versions":n,"verified_bytes":n,"damaged":n,"clean":bool,"findings":[{"bucket","key","version","locked","what"}]}
+/* {"versions":n,"verified_bytes":n,"damaged":n,"unopened":n,"clean":bool,"findings":[{"bucket","key","version","locked","what"}]}
  */
 int engine_scrub(struct engine *e, struct caller *c, struct engine_progress progress, json_t **ret)
 {
@@ -197,8 +205,8 @@ int engine_scrub(struct engine *e, struct caller *c, struct engine_progress prog
     for (size_t i = 0; r == 0 && i < count; i++)
         r = scrub_bucket(s, buckets[i]);
     if (r == 0) {
-        *ret = json_pack("{s:I, s:I, s:I, s:b, s:O}", "versions", (json_int_t)s->versions, "verified_bytes",
-                         (json_int_t)s->bytes, "damaged", (json_int_t)s->damaged, "clean", s->damaged == 0,
+        *ret = json_pack("{s:I, s:I, s:I, s:I, s:b, s:O}", "versions", (json_int_t)s->versions, "verified_bytes",
+                         (json_int_t)s->bytes, "damaged", (json_int_t)s->damaged, "unopened", (json_int_t)s->unopened, "clean", s->damaged == 0,
                          "findings", s->findings);
         r = *ret ? 0 : -ENOMEM;
     }

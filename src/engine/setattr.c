@@ -2,6 +2,7 @@
  * chmod, chown, utimens and truncate: attributes of the current version in place, size through a draft. What a lock pins is
  * EPERM (retention.md §2.7); a times-only change while the file is being written belongs to its draft. */
 #include "engine/draft.h"
+#include "engine/kms.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,11 +16,14 @@ static int setattr_size(struct engine *e, struct caller *c, struct inode *i, boo
         return -EISDIR;
     if (size > UINT64_C(1) << 43)
         return -EFBIG;
+    CLEANUP(data_key_cleanup) struct data_key *kek = NULL; /* open while the content changes */
     if (by_path) { /* a handle was judged when it was opened */
         LOCK_SCOPE(&e->meta);
         if (!S_ISREG(i->record.mode))
             return -EINVAL;
         int r = engine_may_inode(e, c, "s3:PutObject", i, NULL);
+        if (r == 0)
+            r = sse_open(e, c, i->bucket, span_of(i->key, i->key_len), i->seq, i->record.env, &kek);
         if (r < 0)
             return r;
     }

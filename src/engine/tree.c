@@ -3,7 +3,7 @@
  *
  * A bucket's names are flat keys ordered by bytes; a directory is a key prefix with a row of its own. Listing goes from child to
  * child by seeking past each subtree. */
-#include "engine/private.h"
+#include "engine/kms.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -482,6 +482,20 @@ static int tree_publish_new(struct engine *e, struct caller *c, struct inode *di
     return 0;
 }
 
+/* An empty file is under the key that its content will be under. */
+static int record_new_envelope(struct engine *e, struct caller *c, const struct bucket *b, struct span key, struct record *record)
+{
+    struct envelope *env;
+    struct data_key *kek;
+    int r = sse_new(e, c, b, key, &env, &kek);
+    if (r < 0)
+        return r;
+    record_set_envelope(record, env, b->kek_id, b->kek_version);
+    envelope_unref(env);
+    data_key_unref(kek);
+    return 0;
+}
+
 int engine_mknod(struct engine *e, struct caller *c, uint64_t dir_ino, const char *name, size_t len, uint32_t mode,
                  uint32_t rdev_major, uint32_t rdev_minor, struct engine_attr *ret)
 {
@@ -500,7 +514,10 @@ int engine_mknod(struct engine *e, struct caller *c, uint64_t dir_ino, const cha
         record.rdev_major = rdev_major;
         record.rdev_minor = rdev_minor;
         record_new_etag(&record);
-        r = tree_publish_new(e, c, dir, key, &record, ret);
+        if (S_ISREG(record.mode))
+            r = record_new_envelope(e, c, dir->bucket, key, &record);
+        if (r == 0)
+            r = tree_publish_new(e, c, dir, key, &record, ret);
     }
     record_done(&record);
     inode_put(e, dir);

@@ -2,6 +2,7 @@
  * Versions: loading, storing, publishing, removing. The only place where a version comes to be or goes (E3, E10).
  *
  * Everything here runs under engine.meta; what writes runs inside the caller's transaction. */
+#include "engine/kms.h"
 #include "engine/mfa.h"
 #include "engine/trail.h"
 
@@ -110,18 +111,22 @@ static int version_store_renewed(struct engine *e, const struct bucket *b, const
 {
     struct version renewed = *v;
     unsigned kept;
-    extmap_ref(renewed.record.map);
+    if (renewed.record.map)
+        extmap_ref(renewed.record.map);
+    envelope_ref(renewed.record.env);
     int r = keyring_record_renew(e, b, &renewed.record, &kept);
     if (r == 0)
         r = version_store_row(e, &renewed);
     extmap_unref(renewed.record.map);
+    envelope_unref(renewed.record.env);
     return r;
 }
 
 int version_store(struct engine *e, const struct version *v)
 {
-    const struct bucket *b = v->record.map ? bucket_by_number(e, v->bucket) : NULL;
-    return b && keyring_map_old(b, v->record.map) ? version_store_renewed(e, b, v) : version_store_row(e, v);
+    const struct bucket *b = v->record.map || v->record.env ? bucket_by_number(e, v->bucket) : NULL;
+    bool old = b && (keyring_map_old(b, v->record.map) || kms_envelope_old(e, v->record.env));
+    return old ? version_store_renewed(e, b, v) : version_store_row(e, v);
 }
 
 void version_id_text(const struct version *v, char out[33])
@@ -499,7 +504,7 @@ int record_share(struct engine *e, const struct bucket *from, const struct bucke
     if (r < 0 || from == to || !dst->map)
         return r;
     struct extmap *map = extmap_copy(dst->map);
-    r = map ? keyring_map_rewrap(e, from, to, map) : -ENOMEM;
+    r = map ? keyring_map_rewrap(e, from, to, NULL, map) : -ENOMEM;
     if (r < 0) {
         extmap_unref(map);
         record_done(dst);
@@ -507,8 +512,7 @@ int record_share(struct engine *e, const struct bucket *from, const struct bucke
     }
     extmap_unref(dst->map);
     dst->map = map;
-    memcpy(dst->kek_id, to->kek_id, 16);
-    dst->kek_version = to->kek_version;
+    record_set_envelope(dst, NULL, to->kek_id, to->kek_version);
     return 0;
 }
 

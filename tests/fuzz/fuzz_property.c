@@ -88,8 +88,11 @@ static void check_short_forms(const char *text, size_t len)
         must(v == VERSIONING_ENABLED || (v == VERSIONING_SUSPENDED && mfa != MFA_DELETE_ENABLED));
     else
         must(why.text[0]);
-    if (bucket_encryption_parse(text, len, &why) < 0)
+    struct sse_config sse;
+    if (bucket_encryption_parse(text, len, &sse, &why) < 0)
         must(why.text[0]);
+    else
+        must(sse.mode || sse.block_said);
 }
 
 static void check_names(const char *text)

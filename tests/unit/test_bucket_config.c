@@ -257,24 +257,67 @@ static void settle_times_orphans_compression_and_masks(void **state)
 static void encryption_refused(const char *text, int errnum, const char *code)
 {
     struct reason why = {0};
-    refused(bucket_encryption_parse(text, strlen(text), &why), errnum, code, &why, text);
+    struct sse_config config;
+    refused(bucket_encryption_parse(text, strlen(text), &config, &why), errnum, code, &why, text);
 }
 
-static void encryption_is_the_buckets_own_key(void **state)
+/* Read, and read again as it is written. */
+static void encryption_reads_as(const char *text, enum envelope_mode mode, const char *key, bool bucket_key)
+{
+    struct sse_config config, again;
+    struct bytes out = {0};
+    assert_int_equal(bucket_encryption_parse(text, strlen(text), &config, NULL), 0);
+    assert_int_equal(config.mode, mode);
+    assert_string_equal(config.key, key);
+    assert_int_equal(config.bucket_key, bucket_key);
+    bucket_encryption_format(&config, &out);
+    assert_int_equal(bucket_encryption_parse(bytes_text(&out), out.len, &again, NULL), 0);
+    assert_int_equal(again.mode, mode);
+    assert_string_equal(again.key, key);
+    assert_int_equal(again.bucket_key, bucket_key);
+    bytes_done(&out);
+}
+
+static void default_encryption_in_its_forms(void **state)
 {
     (void)state;
-    struct bytes out = {0};
-    bucket_encryption_format(&out);
-    assert_int_equal(bucket_encryption_parse("AES256", 6, NULL), 0);
-    assert_int_equal(bucket_encryption_parse((const char *)out.data, out.len, NULL), 0);
-    bytes_done(&out);
-    encryption_refused("aws:kms", EOPNOTSUPP, "NotImplemented");
+    encryption_reads_as("AES256", ENVELOPE_SSE_S3, "", false);
+    encryption_reads_as("aws:kms", ENVELOPE_SSE_KMS, "", false);
+    encryption_reads_as("aws:kms bucket-key", ENVELOPE_SSE_KMS, "", true);
+    encryption_reads_as("aws:kms:alias/x bucket-key", ENVELOPE_SSE_KMS, "alias/x", true);
+    encryption_reads_as("aws:kms:arn:aws:kms:r:1:key/u", ENVELOPE_SSE_KMS, "arn:aws:kms:r:1:key/u", false);
+    encryption_reads_as(SSE_DOC(SSE_RULE("aws:kms", "")), ENVELOPE_SSE_KMS, "", false);
+    encryption_reads_as(SSE_DOC(SSE_RULE("aws:kms", "<KMSMasterKeyID>a&amp;b</KMSMasterKeyID>")), ENVELOPE_SSE_KMS, "a&b", false);
+    encryption_refused("aws:kms:", EINVAL, "InvalidArgument");
+    encryption_refused("aws:kmsx", EINVAL, "MalformedXML");
     encryption_refused("aws:kms:dsse", EOPNOTSUPP, "NotImplemented");
     encryption_refused("AES192", EINVAL, "MalformedXML");
+    encryption_refused("AES256 bucket-key", EINVAL, "MalformedXML");
     encryption_refused(SSE_DOC(""), EINVAL, "MalformedXML");
+    encryption_refused(SSE_DOC("<Rule></Rule>"), EINVAL, "MalformedXML");
     encryption_refused(SSE_DOC(SSE_RULE("AES256", "") SSE_RULE("AES256", "")), EINVAL, "MalformedXML");
-    encryption_refused(SSE_DOC(SSE_RULE("aws:kms", "")), EOPNOTSUPP, "NotImplemented");
+    encryption_refused(SSE_DOC(SSE_RULE("SSE-KMS", "")), EINVAL, "MalformedXML"); /* case 29 */
+    encryption_refused(SSE_DOC(SSE_RULE("aws:kms:alias/x", "")), EINVAL, "MalformedXML");
+    encryption_refused(SSE_DOC(SSE_RULE("aws:kms:dsse", "")), EOPNOTSUPP, "NotImplemented");
     encryption_refused(SSE_DOC(SSE_RULE("AES256", "<KMSMasterKeyID>k</KMSMasterKeyID>")), EINVAL, "InvalidArgument");
+}
+
+static void customer_keys_are_blocked_and_allowed(void **state)
+{
+    (void)state;
+    static const char blocked[] = SSE_DOC(
+        "<Rule><BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType></BlockedEncryptionTypes></Rule>");
+    struct sse_config config;
+    assert_int_equal(bucket_encryption_parse("block=SSE-C", 11, &config, NULL), 0);
+    assert_true(config.block_said && config.block && !config.mode);
+    assert_int_equal(bucket_encryption_parse("block=NONE", 10, &config, NULL), 0);
+    assert_true(config.block_said && !config.block && !config.mode);
+    assert_int_equal(bucket_encryption_parse(blocked, sizeof blocked - 1, &config, NULL), 0);
+    assert_true(config.block_said && config.block && !config.mode); /* the default stays as it was */
+    assert_int_equal(bucket_encryption_parse("AES256", 6, &config, NULL), 0);
+    assert_false(config.block_said);
+    encryption_refused("block=", EINVAL, "MalformedXML");
+    encryption_refused("block=SSE-KMS", EINVAL, "MalformedXML");
 }
 
 /* ---- tags ---- */
@@ -350,7 +393,8 @@ int main(void)
         cmocka_unit_test(object_lock_faults),
         cmocka_unit_test(object_lock_is_written_and_read_again),
         cmocka_unit_test(settle_times_orphans_compression_and_masks),
-        cmocka_unit_test(encryption_is_the_buckets_own_key),
+        cmocka_unit_test(default_encryption_in_its_forms),
+        cmocka_unit_test(customer_keys_are_blocked_and_allowed),
         cmocka_unit_test(tags_are_read),
         cmocka_unit_test(tag_faults),
     };

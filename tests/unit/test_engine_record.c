@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "engine/record.h"
+#include "engine/sse_c.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -149,6 +150,73 @@ static void a_record_comes_back_whole(void **state)
     record_done(&r);
 }
 
+static struct envelope *sample_envelope(enum envelope_mode mode)
+{
+    struct envelope *v = envelope_new(mode);
+    if (mode == ENVELOPE_SSE_C) {
+        count_up(v->salt, 16, 1);
+        count_up(v->verifier, 32, 2);
+        return v;
+    }
+    static const char arn[] = "arn:aws:kms:us-east-1:123456789012:key/90919293-9495-9697-9899-9a9b9c9d9e9f";
+    memcpy(v->provider, "local", 6);
+    memcpy(v->arn, arn, sizeof arn);
+    v->bucket_key = true;
+    bytes_put(&v->blob, "blob", 4);
+    bytes_put(&v->context, "{}", 2);
+    return v;
+}
+
+static void envelopes_come_back_and_a_cut_one_is_refused(void **state)
+{
+    (void)state;
+    for (enum envelope_mode mode = ENVELOPE_SSE_KMS; mode <= ENVELOPE_SSE_C; mode++) {
+        struct record r = sample(), back;
+        struct bytes body = {0};
+        struct envelope *v = sample_envelope(mode);
+        uint8_t key[16];
+        count_up(v->kek_id, 16, 0x30);
+        record_set_envelope(&r, v, NULL, 0);
+        assert_int_equal(r.kek_version, 1);
+        record_encode(&r, &body);
+        assert_int_equal(record_decode(body.data, body.len, NULL, 0, &back), 0);
+        assert_int_equal(back.envelope, mode);
+        assert_memory_equal(back.env->kek_id, v->kek_id, 16);
+        if (mode == ENVELOPE_SSE_KMS) {
+            count_up(key, 16, 0x90);
+            assert_string_equal(back.env->arn, v->arn);
+            assert_memory_equal(back.env->key_id, key, 16);
+            assert_true(back.env->bucket_key && !back.env->context_sent);
+            assert_int_equal(back.env->blob.len, 4);
+            assert_string_equal((char *)back.env->context.data, "{}");
+        } else {
+            assert_memory_equal(back.env->salt, v->salt, 16);
+            assert_memory_equal(back.env->verifier, v->verifier, 32);
+        }
+        for (size_t len = 0; len < body.len; len++) {
+            struct record cut;
+            assert_int_equal(record_decode(body.data, len, NULL, 0, &cut), -EBADMSG);
+        }
+        record_done(&back);
+        bytes_done(&body);
+        record_done(&r);
+        envelope_unref(v);
+    }
+}
+
+static void a_customer_key_and_its_verifier(void **state) /* encryption.md §11 */
+{
+    (void)state;
+    uint8_t salt[16], kek[32], verifier[32];
+    char text[65];
+    count_up(salt, 16, 0xb0);
+    sse_c_derive((const uint8_t *)"1234567890abcdef1234567890abcdef", salt, kek, verifier);
+    hex_format(kek, 32, text);
+    assert_string_equal(text, "3a4f00db91b45ede72de5c71091c8356e7056348b2864197c13bfd6d10130c7d");
+    hex_format(verifier, 32, text);
+    assert_string_equal(text, "b77d85e2393896960f7212686f4b4cf1f507879e84198715ee5c7bfd6ea2aa7f");
+}
+
 static void a_copy_shares_the_map_and_owns_its_attributes(void **state)
 {
     (void)state;
@@ -268,6 +336,8 @@ int main(void)
         cmocka_unit_test(empty_values_are_values),
         cmocka_unit_test(disordered_attributes_are_refused),
         cmocka_unit_test(a_record_comes_back_whole),
+        cmocka_unit_test(envelopes_come_back_and_a_cut_one_is_refused),
+        cmocka_unit_test(a_customer_key_and_its_verifier),
         cmocka_unit_test(a_copy_shares_the_map_and_owns_its_attributes),
         cmocka_unit_test(a_cut_or_longer_record_is_refused),
         cmocka_unit_test(a_damaged_record_is_refused_or_read_as_another_record),
