@@ -200,38 +200,3 @@ int content_inline_to_segment(struct pipeline *p, struct extmap *map)
         extmap_place_inline(map, place.segment, place.offset_bytes);
     return r;
 }
-
-/* --- defragmenting ---------------------------------------------------------------------------------------- */
-
-/* Whether one frame should hold the unit at `offset`, `len` bytes of it within the file. */
-static bool content_is_spread(const struct extmap *map, uint64_t offset, uint64_t len, uint32_t max_frames)
-{
-    uint64_t hole;
-    return extmap_frames(map, offset, len) > max_frames && extmap_seek_hole(map, offset, &hole) == 0 &&
-           hole >= offset + len;
-}
-
-int64_t content_compact_range(struct pipeline *p, struct content_key *key, uint32_t dek,
-                              enum frame_compression compression, struct extmap *map,
-                              struct content_key *const *keys, uint64_t offset, uint64_t length, uint32_t max_frames,
-                              uint64_t budget_bytes, struct content_fault *fault)
-{
-    uint64_t unit = content_unit(p, compression), done = 0;
-    CLEANUP_FREE uint8_t *buf = malloc(unit);
-    if (!buf)
-        return -ENOMEM;
-    if (offset >= map->size_bytes)
-        return 0;
-    uint64_t end = length < map->size_bytes - offset ? offset + length : map->size_bytes;
-    for (uint64_t at = offset - offset % unit; at < end && done < budget_bytes; at += unit) {
-        uint64_t len = map->size_bytes - at < unit ? map->size_bytes - at : unit;
-        if (!content_is_spread(map, at, len, max_frames))
-            continue;
-        ssize_t n = content_read(p, map, keys, at, buf, len, fault);
-        int r = n < 0 ? (int)n : content_write(p, key, dek, compression, map, at, buf, len);
-        if (r < 0)
-            return r;
-        done += len;
-    }
-    return (int64_t)done;
-}

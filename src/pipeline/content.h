@@ -62,15 +62,6 @@ struct content_fault {
 ssize_t content_read(struct pipeline *p, const struct extmap *map, struct content_key *const *keys, uint64_t offset,
                      void *buf, size_t len, struct content_fault *fault);
 
-/* Rewrites units of [offset, offset+length) that are spread over more than max_frames frames, each as one frame under
- * `key`, until budget_bytes are rewritten: for a publish, so that many small writes do not make every later read slow.
- * Units with holes, and those that one frame cannot hold, are left alone. Returns the bytes rewritten, or as
- * content_read and content_write; what was rewritten before a failure stays, and reads the same. */
-int64_t content_compact_range(struct pipeline *p, struct content_key *key, uint32_t dek,
-                              enum frame_compression compression, struct extmap *map,
-                              struct content_key *const *keys, uint64_t offset, uint64_t length, uint32_t max_frames,
-                              uint64_t budget_bytes, struct content_fault *fault);
-
 /* Checks every frame of the map; 0, or -EIO with the first fault. With keys[i] NULL only headers and lengths. */
 int content_verify(struct pipeline *p, const struct extmap *map, struct content_key *const *keys,
                    struct content_fault *fault);

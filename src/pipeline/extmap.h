@@ -112,9 +112,6 @@ struct extmap_piece {
 /* The piece at `offset`, at most `length` long; false at or beyond size_bytes. Cost: log(extents). */
 bool extmap_at(const struct extmap *m, uint64_t offset, uint64_t length, struct extmap_piece *ret);
 
-/* Frames that hold bytes of [offset, offset+length), a frame cut in two counted twice: what reading it costs. */
-uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length);
-
 /* lseek(2) SEEK_DATA and SEEK_HOLE; the end of the file counts as a hole. -ENXIO as lseek(2). */
 int extmap_seek_data(const struct extmap *m, uint64_t offset, uint64_t *ret);
 int extmap_seek_hole(const struct extmap *m, uint64_t offset, uint64_t *ret);

@@ -46,20 +46,6 @@ bool extmap_at(const struct extmap *m, uint64_t offset, uint64_t length, struct 
     return true;
 }
 
-uint64_t extmap_frames(const struct extmap *m, uint64_t offset, uint64_t length)
-{
-    uint64_t end, frames = 0;
-    if (__builtin_add_overflow(offset, length, &end))
-        end = UINT64_MAX;
-    struct extmap_cursor at = extmap_find(m, offset);
-    for (const struct extent *e; length && (e = extmap_next(m, &at)) && e->offset_bytes < end;) {
-        uint64_t from = e->offset_bytes > offset ? e->offset_bytes : offset, to = least(extent_end(e), end);
-        uint64_t before = e->skip_bytes + (from - e->offset_bytes);
-        frames += extent_frame_at(e, before + (to - from) - 1) - extent_frame_at(e, before) + 1;
-    }
-    return frames;
-}
-
 int extmap_seek_data(const struct extmap *m, uint64_t offset, uint64_t *ret)
 {
     const struct extent *e = extmap_get(m, extmap_find(m, offset));

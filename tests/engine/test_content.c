@@ -217,7 +217,7 @@ static void random_changes_match_the_model(void **state)
     for (int round = 0; round < 1500; round++) {
         uint64_t at = next_random(&rnd) % (1 << 20);
         size_t len = 1 + next_random(&rnd) % (1u << (1 + next_random(&rnd) % 16));
-        switch (next_random(&rnd) % 5) {
+        switch (next_random(&rnd) % 4) {
         case 0:
         case 1:
             write_at(w, at, len, next_random(&rnd));
@@ -226,13 +226,6 @@ static void random_changes_match_the_model(void **state)
             assert_int_equal(extmap_punch(w->map, at, len), 0);
             memset(w->model + at, 0, len);
             break;
-        case 3: {
-            uint64_t unit_at = at - at % UNIT;
-            struct content_fault fault;
-            assert_true(content_compact_range(w->p, w->keys[0], 0, FRAME_COMPRESSION_NONE, w->map, w->keys, unit_at,
-                                              len, 2, 1 << 16, &fault) >= 0);
-            break;
-        }
         default:
             assert_reads(w, at, len);
         }
@@ -293,24 +286,6 @@ static void a_chain_reads_a_content_through_its_source(void **state)
     assert_memory_equal(buf, w->model + 70000, 30000);
     assert_int_equal(s.next.pull(&s.next, buf, sizeof buf), 0);
     assert_int_equal(s.next.pull_at(&s.next, buf, 5, 99998), 2);
-}
-
-static void a_spread_unit_becomes_one_frame(void **state)
-{
-    struct world *w = *state;
-    struct content_fault fault;
-    write_at(w, 0, 10 * UNIT, 2);
-    for (int i = 0; i < 9; i++)
-        write_at(w, 3 * UNIT + (uint64_t)i * 400, 10, 2);
-    assert_true(extmap_frames(w->map, 3 * UNIT, UNIT) > 8);
-    assert_int_equal(content_compact_range(w->p, w->keys[0], 0, FRAME_COMPRESSION_NONE, w->map, w->keys, 0,
-                                           UINT64_MAX, 8, 1 << 20, &fault),
-                     UNIT);
-    assert_int_equal(extmap_frames(w->map, 3 * UNIT, UNIT), 1);
-    assert_reads(w, 0, 10 * UNIT);
-    assert_int_equal(content_compact_range(w->p, w->keys[0], 0, FRAME_COMPRESSION_NONE, w->map, w->keys, 0,
-                                           UINT64_MAX, 8, 1 << 20, &fault),
-                     0);
 }
 
 /* --- keys ------------------------------------------------------------------------------------------------- */
@@ -483,7 +458,6 @@ int main(void)
         STORY(small_content_stays_inline_until_it_moves),
         STORY(shared_frames_are_read_through_both_maps),
         STORY(a_chain_reads_a_content_through_its_source),
-        STORY(a_spread_unit_becomes_one_frame),
         STORY(a_key_ends_at_2_to_the_32),
         STORY(a_missing_key_is_enokey_only_where_it_is_needed),
         STORY(exchanged_frames_are_found),

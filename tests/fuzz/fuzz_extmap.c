@@ -42,7 +42,6 @@ static void ask(const struct extmap *m, uint64_t at)
         at += f.length;
     (void)extmap_seek_data(m, at, &found);
     (void)extmap_seek_hole(m, at, &found);
-    (void)extmap_frames(m, at / 2, at);
     (void)extmap_data_bytes(m);
     (void)extmap_stored_bytes(m);
 }
