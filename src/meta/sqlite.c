@@ -136,6 +136,7 @@ static void database_undo(struct meta *m, size_t keep)
     int r = sqlite_run(m, STATEMENT_BEGIN);
     if (r == 0)
         r = rowlog_apply(m, m->rows.bytes.data, keep);
+    m->again = r == 0;
     if (r == 0)
         return;
     log_error("changes that are in %s alone cannot be made again (%s); open the store anew", m->store->redo_path, strerror(-r));
@@ -183,6 +184,10 @@ static int sqlite_begin(struct meta *m)
     assert(!m->in_transaction);
     if (m->read_only)
         return -EROFS;
+    if (m->again) {
+        m->again = false;
+        sqlite_flush(m); /* where the disk is full the transaction itself will tell */
+    }
     if (m->broken)
         return -EIO;
     int r = m->open ? 0 : database_begin(m);

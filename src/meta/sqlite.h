@@ -106,7 +106,8 @@ struct meta {
     /* The engine's transaction under way, if any, and SQLite's; guarded by the caller's lock. */
     bool in_transaction, wrote, failed;
     bool open;   /* SQLite is within a transaction: this one, and those before it that are in the row log */
-    bool broken; /* which could not be done again: only opening anew helps */
+    bool again;  /* the latter had to be made again; the next one begins with a commit, so that refusals in a row cost it once */
+    bool broken; /* they could not: only opening anew helps */
     struct rowlog rows;
     uint64_t commit_seq; /* of the last commit; atomic, as meta_commit_seq() may be called from anywhere */
     /* The row handed out last: a copy, so that no read transaction stays open behind it. */
