@@ -340,6 +340,10 @@ static int bucket_may_create(struct engine *e, struct caller *c, const char *nam
         r = engine_may_with(e, c, "s3:PutBucketVersioning", NULL, span_of(NULL, 0), &m);
     if (r == 0 && options->sse)
         r = engine_may_with(e, c, "s3:PutEncryptionConfiguration", NULL, span_of(NULL, 0), &m);
+    if (r == 0 && options->acl)
+        r = engine_may_with(e, c, "s3:PutBucketAcl", NULL, span_of(NULL, 0), &m);
+    if (r == 0 && options->ownership_sent)
+        r = engine_may_with(e, c, "s3:PutBucketOwnershipControls", NULL, span_of(NULL, 0), &m);
     return r;
 }
 
@@ -374,8 +378,10 @@ int bucket_create(struct engine *e, struct caller *c, const char *name, size_t l
         memcpy(b->sse_key, options->sse->key, sizeof b->sse_key);
     }
     r = txn_begin(e);
-    if (r == 0)
-        r = txn_end(e, bucket_write_new(e, c, b, mode));
+    if (r == 0) {
+        r = bucket_write_new(e, c, b, mode);
+        r = txn_end(e, r < 0 ? r : ownership_put(e, b->number, options->ownership));
+    }
     if (r == 0)
         r = bucket_list_add(e, b);
     if (r < 0) {
@@ -401,6 +407,9 @@ int engine_bucket_create(struct engine *e, struct caller *c, const char *name, c
     struct bucket_options o = {
         .unversioned = json_is_true(json_object_get(options, "unversioned")),
         .object_lock = json_is_true(json_object_get(options, "object-lock")),
+        .acl = json_is_true(json_object_get(options, "acl")),
+        .ownership_sent = json_is_true(json_object_get(options, "ownership-sent")),
+        .ownership = (enum engine_ownership)json_integer_value(json_object_get(options, "ownership")),
     };
     const char *encryption = json_string_value(json_object_get(options, "encryption"));
     struct sse_config sse;
@@ -467,6 +476,8 @@ int bucket_remove(struct engine *e, struct caller *c, struct bucket *b)
     if (r < 0)
         return r;
     r = uploads_drop(e, c, b);
+    if (r == 0)
+        r = ownership_put(e, b->number, OWNERSHIP_ENFORCED);
     if (r == 0)
         r = e->meta_ops->tree_del(e->m, b->number, span_of("", 0));
     if (r == 0)

@@ -22,7 +22,12 @@ struct engine_bucket {
     char name[64], account[13], owner_id[65], owner_name[256]; /* of the account: canonical id, display name */
     int64_t created_ns;
     bool versioned, object_lock; /* it is or was versioned: version ids are shown */
+    bool blocks_public_acls;
 };
+/* Without a row it is BucketOwnerEnforced. c NULL: not judged. */
+enum engine_ownership { OWNERSHIP_ENFORCED, OWNERSHIP_PREFERRED, OWNERSHIP_WRITER, OWNERSHIP_NONE };
+int engine_ownership_get(struct engine *e, struct caller *c, uint32_t bucket, enum engine_ownership *ret);
+int engine_ownership_set(struct engine *e, struct caller *c, uint32_t bucket, enum engine_ownership ownership);
 int engine_bucket_get(struct engine *e, const char *name, size_t len, struct engine_bucket *ret); /* -ENOENT NoSuchBucket is the caller's */
 /* owner_id and owner_name of the caller's account. */
 int engine_account_owner(struct engine *e, struct caller *c, struct engine_bucket *ret);

@@ -415,7 +415,8 @@ int engine_audit_anchor_list(struct engine *e, struct caller *c, json_t **ret); 
 
 /* ---- buckets and upkeep, for commands; results are JSON objects the caller owns (json_decref) ---- */
 
-/* options: {"object-lock":bool,"unversioned":bool,"encryption":"AES256","again":bool}; again: 0 where the caller's account has it so already */
+/* options: {"object-lock":bool,"unversioned":bool,"encryption":"AES256","again":bool,"ownership":n,"acl":bool}; again: 0 where the caller's account has it so already;
+ * ownership: enum engine_ownership; acl: it was asked for with an ACL */
 int engine_bucket_create(struct engine *e, struct caller *c, const char *name, const json_t *options);
 int engine_bucket_delete(struct engine *e, struct caller *c, const char *name, bool force);
 int engine_bucket_list(struct engine *e, struct caller *c, json_t **ret);

@@ -26,7 +26,7 @@ libholdfs_a_SOURCES += \
 	src/engine/trail.h src/engine/trail.c src/engine/trail_fold.c src/engine/trail_head.c src/engine/trail_pack.c src/engine/trail_read.c src/engine/trail_anchor.c src/engine/trail_pending.c \
 	src/engine/inode.c src/engine/tree.c src/engine/gone.c src/engine/unlink.c src/engine/rename.c src/engine/version.c src/engine/naming.c \
 	src/engine/by_key.h src/engine/object.h src/engine/object.c src/engine/object_conditions.c src/engine/object_put.c \
-	src/engine/object_delete.c src/engine/object_copy.c src/engine/object_list.c \
+	src/engine/ownership.c src/engine/object_delete.c src/engine/object_copy.c src/engine/object_list.c \
 	src/engine/multipart.h src/engine/multipart.c src/engine/multipart_complete.c src/engine/multipart_list.c \
 	src/engine/draft.h src/engine/draft.c src/engine/draft_save.c src/engine/publish.c src/engine/io.c src/engine/io_range.c src/engine/setattr.c
 

@@ -63,6 +63,9 @@ static void bucket_tell(struct engine *e, const struct bucket *b, struct engine_
     memcpy(ret->name, b->name, sizeof ret->name);
     memcpy(ret->account, b->account, sizeof ret->account);
     owner_tell(e, b->account, ret);
+    pthread_rwlock_rdlock(&e->iam->lock);
+    ret->blocks_public_acls = bucket_block(e, b) & BLOCK_PUBLIC_ACLS;
+    pthread_rwlock_unlock(&e->iam->lock);
 }
 
 int engine_bucket_get(struct engine *e, const char *name, size_t len, struct engine_bucket *ret)

@@ -6,6 +6,7 @@
 #include "engine/kms.h"
 #include "engine/lock.h"
 
+int ownership_put(struct engine *e, uint32_t bucket, enum engine_ownership ownership); /* M, txn */
 int object_no_bucket(struct caller *c);
 /* "There is none", for who may list; AccessDenied for who may not (auth.md §0). M */
 int object_missing(struct engine *e, struct caller *c, const struct bucket *b, struct span key);

@@ -264,7 +264,8 @@ bool bucket_name_valid(const char *name, size_t len, struct reason *reason);    
 
 struct sse_config; /* bucket_config.h */
 struct bucket_options {
-    bool unversioned, object_lock;
+    bool unversioned, object_lock, acl, ownership_sent; /* the last two: more permissions are needed */
+    enum engine_ownership ownership;
     const struct sse_config *sse; /* default encryption; NULL: AES256 */
 };
 int buckets_load(struct engine *e); /* M */

@@ -128,40 +128,51 @@ static int read_configuration(struct request *q)
     return r;
 }
 
-/* ACLs are off in every bucket (s3-api.md §12): what would need them is refused, not ignored. */
-static int judge_ownership(struct request *q)
+static bool has_grants(const struct request *q)
 {
-    const char *ownership = message_get(&q->message, "x-amz-object-ownership"), *acl = message_get(&q->message, "x-amz-acl");
-    const char *space = message_get(&q->message, "x-amz-bucket-namespace");
-    if (space && strcmp(space, "global") != 0)
-        return fail(q, "NotImplemented", "x-amz-bucket-namespace other than global is not offered");
-    bool known = !ownership || strcmp(ownership, "BucketOwnerEnforced") == 0 || strcmp(ownership, "BucketOwnerPreferred") == 0 ||
-                 strcmp(ownership, "ObjectWriter") == 0;
-    if (!known)
-        return fail_argument(q, "x-amz-object-ownership", ownership, "x-amz-object-ownership is BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter");
-    if (ownership && strcmp(ownership, "BucketOwnerEnforced") != 0)
-        return fail(q, "NotImplemented", "object ownership %s is not offered: ACLs are off (BucketOwnerEnforced)", ownership);
     for (size_t n = 0; n < q->message.headers.count; n++) {
         if (strncmp(q->message.headers.v[n].name, "x-amz-grant-", 12) == 0)
-            return fail(q, "InvalidBucketAclWithObjectOwnership", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting");
+            return true;
     }
-    if (acl && strcmp(acl, "private") != 0)
+    return false;
+}
+
+/* Grants are not kept (s3-api.md §12): what would need them is refused, not ignored. */
+static int read_ownership(struct request *q, enum engine_ownership *ret)
+{
+    const char *text = message_get(&q->message, "x-amz-object-ownership"), *acl = message_get(&q->message, "x-amz-acl");
+    const char *space = message_get(&q->message, "x-amz-bucket-namespace");
+    bool is_private = acl && strcmp(acl, "private") == 0;
+    if (space && strcmp(space, "global") != 0)
+        return fail(q, "NotImplemented", "x-amz-bucket-namespace other than global is not offered");
+    if (text && ownership_find(text, ret) < 0)
+        return fail_argument(q, "x-amz-object-ownership", text, "x-amz-object-ownership is BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter");
+    if (!text) /* as S3: who sends an ACL goes on sending them */
+        *ret = is_private ? OWNERSHIP_PREFERRED : OWNERSHIP_ENFORCED;
+    if ((!acl || is_private) && !has_grants(q))
+        return 0;
+    if (*ret == OWNERSHIP_ENFORCED)
         return fail(q, "InvalidBucketAclWithObjectOwnership", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting");
-    return 0;
+    if (acl && strncmp(acl, "public-", 7) == 0) /* new buckets have BlockPublicAcls */
+        return fail(q, "AccessDenied", "Access Denied");
+    return fail(q, "NotImplemented", "ACLs that grant anything to others are not offered: write a bucket policy");
 }
 
 int create_bucket(struct request *q)
 {
     const char *lock = message_get(&q->message, "x-amz-bucket-object-lock-enabled"), *name = q->message.bucket;
     int r = read_configuration(q);
+    enum engine_ownership ownership = OWNERSHIP_ENFORCED;
     if (r == 0)
-        r = judge_ownership(q);
+        r = read_ownership(q, &ownership);
     if (r < 0)
         return r;
     bool locks = lock && strcasecmp(lock, "true") == 0;
     if (lock && !locks && strcasecmp(lock, "false") != 0)
         return fail_argument(q, "x-amz-bucket-object-lock-enabled", lock, "x-amz-bucket-object-lock-enabled is true or false");
-    json_t *options = json_pack("{s:b, s:b, s:b}", "unversioned", !locks, "object-lock", locks, "again", 1);
+    json_t *options = json_pack("{s:b, s:b, s:b, s:i, s:b, s:b}", "unversioned", !locks, "object-lock", locks, "again", 1, "ownership",
+                                (int)ownership, "acl", message_get(&q->message, "x-amz-acl") != NULL, "ownership-sent",
+                                message_get(&q->message, "x-amz-object-ownership") != NULL);
     r = options ? engine_bucket_create(q->engine, &q->caller, name, options) : -ENOMEM;
     json_decref(options);
     if (r < 0)

@@ -196,16 +196,28 @@ static int read_redirect(struct request *q, struct put_values *p)
     return add(p, ENGINE_VALUE_HEADER, "website-redirect-location", value, strlen(value));
 }
 
-/* Every bucket has ObjectOwnership BucketOwnerEnforced: ACLs are off (s3-api.md §12). */
-static int judge_acl(struct request *q)
+/* ACLs are off, or kept as what they are when nothing is granted to others (s3-api.md §12). */
+int judge_acl(struct request *q)
 {
     const char *acl = message_get(&q->message, "x-amz-acl");
+    enum engine_ownership ownership;
     bool grants = false;
     for (size_t n = 0; n < q->message.headers.count; n++)
         grants |= strncmp(q->message.headers.v[n].name, "x-amz-grant-", 12) == 0;
-    if (grants || (acl && strcmp(acl, "bucket-owner-full-control") != 0))
+    if (!grants && (!acl || strcmp(acl, "bucket-owner-full-control") == 0))
+        return 0;
+    int r = engine_ownership_get(q->engine, NULL, q->bucket.number, &ownership);
+    if (r < 0)
+        return r;
+    if (ownership == OWNERSHIP_ENFORCED)
         return fail(q, "AccessControlListNotSupported", "The bucket does not allow ACLs");
-    return 0;
+    if (grants && acl)
+        return fail(q, "InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed");
+    if (acl && strcmp(acl, "private") == 0)
+        return 0;
+    if (acl && strncmp(acl, "public-", 7) == 0 && q->bucket.blocks_public_acls)
+        return fail(q, "AccessDenied", "Access Denied");
+    return fail(q, "NotImplemented", "ACLs that grant anything to others are not offered: write a bucket policy");
 }
 
 /* Every bucket is encrypted with its own key (SSE-S3); KMS and customer keys are refused rather than ignored. */

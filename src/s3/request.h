@@ -208,6 +208,9 @@ int delete_subresource(struct request *q);
 int get_policy_status(struct request *q);
 int get_ownership(struct request *q);
 int put_ownership(struct request *q);
+int delete_ownership(struct request *q);
+int ownership_find(const char *text, enum engine_ownership *ret); /* -EINVAL */
+int judge_acl(struct request *q); /* what ACL headers ask for */
 int get_absent(struct request *q);
 int put_absent(struct request *q);
 int delete_absent(struct request *q);

@@ -43,6 +43,8 @@ static const struct operation operations[] = {
      .action = "s3:GetBucketOwnershipControls", .run = get_ownership},
     {.name = "PutBucketOwnershipControls", .method = "PUT", .level = LEVEL_BUCKET, .query = "ownershipControls",
      .action = "s3:PutBucketOwnershipControls", .body = BODY_DOCUMENT, .run = put_ownership},
+    {.name = "DeleteBucketOwnershipControls", .method = "DELETE", .level = LEVEL_BUCKET, .query = "ownershipControls",
+     .action = "s3:PutBucketOwnershipControls", .run = delete_ownership},
     ABSENT("website", "BucketWebsite", "BucketWebsite"),
     ABSENT("replication", "ReplicationConfiguration", "ReplicationConfiguration"),
     ABSENT("lifecycle", "LifecycleConfiguration", "LifecycleConfiguration"),

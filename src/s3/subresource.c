@@ -112,12 +112,31 @@ int get_policy_status(struct request *q)
     return 0;
 }
 
-/* ---- ownership controls: one setting, as it is ---- */
+/* ---- ownership controls ---- */
+
+static const char *const ownerships[] = {"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"};
+
+int ownership_find(const char *text, enum engine_ownership *ret)
+{
+    for (unsigned n = 0; n < 3; n++) {
+        if (strcmp(text, ownerships[n]) == 0) {
+            *ret = (enum engine_ownership)n;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
 
 int get_ownership(struct request *q)
 {
+    enum engine_ownership ownership = OWNERSHIP_ENFORCED;
+    int r = engine_ownership_get(q->engine, &q->caller, q->bucket.number, &ownership);
+    if (r < 0)
+        return r;
+    if (ownership == OWNERSHIP_NONE)
+        return reason_fail_s3(&q->caller.reason, ENOENT, "OwnershipControlsNotFoundError", "The bucket ownership controls were not found");
     xml_open(q, "OwnershipControls");
-    bytes_printf(&q->out, "<Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>");
+    bytes_printf(&q->out, "<Rule><ObjectOwnership>%s</ObjectOwnership></Rule>", ownerships[ownership]);
     xml_close(q, "OwnershipControls");
     return 0;
 }
@@ -125,16 +144,19 @@ int get_ownership(struct request *q)
 int put_ownership(struct request *q)
 {
     char text[40] = "";
+    enum engine_ownership ownership = OWNERSHIP_ENFORCED;
     xmlDoc *doc = xmlin_read(q->document.data, q->document.len, "OwnershipControls");
     xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL, *rule = root ? xmlin_child(root, "Rule") : NULL;
     xmlNode *value = rule && !xmlin_next(root, "Rule", rule) ? xmlin_child(rule, "ObjectOwnership") : NULL;
-    int r = !value || xmlin_text(value, text, sizeof text) < 0 ? xmlin_malformed(q) : 0;
+    int r = !value || xmlin_text(value, text, sizeof text) < 0 || ownership_find(text, &ownership) < 0 ? xmlin_malformed(q) : 0;
     xmlFreeDoc(doc);
-    if (r < 0 || strcmp(text, "BucketOwnerEnforced") == 0)
-        return r;
-    if (strcmp(text, "BucketOwnerPreferred") != 0 && strcmp(text, "ObjectWriter") != 0)
-        return xmlin_malformed(q);
-    return fail(q, "NotImplemented", "object ownership %s is not offered: ACLs are off (BucketOwnerEnforced)", text);
+    return r < 0 ? r : engine_ownership_set(q->engine, &q->caller, q->bucket.number, ownership);
+}
+
+int delete_ownership(struct request *q)
+{
+    q->status = 204;
+    return engine_ownership_set(q->engine, &q->caller, q->bucket.number, OWNERSHIP_NONE);
 }
 
 /* ---- what is not offered ---- */

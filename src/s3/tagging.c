@@ -175,7 +175,7 @@ int put_object_legal_hold(struct request *q)
     return r < 0 ? r : engine_property_set(q->engine, &q->caller, &t, "legal-hold", status, strlen(status), 0);
 }
 
-/* ---- ACL: every bucket has ObjectOwnership BucketOwnerEnforced ---- */
+/* ---- ACL: the owner has all, nobody else anything ---- */
 
 static void write_acl(struct request *q)
 {
@@ -205,8 +205,13 @@ int get_bucket_acl(struct request *q)
 
 int put_acl(struct request *q)
 {
-    const char *canned = message_get(&q->message, "x-amz-acl");
-    if (canned && strcmp(canned, "bucket-owner-full-control") == 0)
-        return 0;
-    return fail(q, "AccessControlListNotSupported", "The bucket does not allow ACLs");
+    if (q->document.len) {
+        enum engine_ownership ownership;
+        int r = engine_ownership_get(q->engine, NULL, q->bucket.number, &ownership);
+        if (r < 0)
+            return r;
+        return ownership == OWNERSHIP_ENFORCED ? fail(q, "AccessControlListNotSupported", "The bucket does not allow ACLs")
+                                               : fail(q, "NotImplemented", "ACL documents are not offered: write a bucket policy");
+    }
+    return judge_acl(q);
 }
