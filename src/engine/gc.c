@@ -485,6 +485,18 @@ static int background_begin(struct engine *e, struct upkeep *u)
     return r < 0 ? r : 1;
 }
 
+/* A run that changed something is a record; one that found nothing is none. */
+static void background_tell(struct engine *e, const struct cycle_totals *t)
+{
+    if (!t->removed && !t->moved_bytes)
+        return;
+    json_t *result = json_pack("{s:I, s:I, s:I}", "removed", (json_int_t)t->removed, "freed_bytes", (json_int_t)t->freed_bytes, "moved_bytes",
+                               (json_int_t)t->moved_bytes);
+    if (trail_report(e, NULL, 0, "Compact", NULL, result) < 0)
+        log_warning("a compaction could not be written into the audit trail");
+    json_decref(result);
+}
+
 int compact_step(struct engine *e)
 {
     struct upkeep *u = e->upkeep;
@@ -494,6 +506,8 @@ int compact_step(struct engine *e)
     if (r > 0) {
         r = cycle_step(u->background);
         background_show(u, cycle_totals(u->background), r <= 0);
+        if (r == 0)
+            background_tell(e, cycle_totals(u->background));
         if (r <= 0)
             background_drop(e);
         if (r == 0 || r == -ENOMEM)

@@ -6,6 +6,7 @@
  * under the meta lock in bounded batches and handed to the caller's function after it was let go. */
 #include "engine/kms.h"
 #include "engine/walk.h"
+#include "engine/trail.h"
 #include "util/limits.h"
 
 #include <assert.h>

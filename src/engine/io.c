@@ -4,6 +4,7 @@
  * Each call takes the inode's content lock, then (briefly) engine.meta. Permission is judged at open. */
 #include "engine/draft.h"
 #include "engine/kms.h"
+#include "engine/trail.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -84,6 +85,8 @@ static int open_may(struct engine *e, struct caller *c, struct inode *i, int fla
     int r = 0;
     if ((flags & O_ACCMODE) != O_WRONLY)
         r = engine_may_inode(e, c, "s3:GetObject", i, NULL);
+    if (r == 0 && (flags & O_ACCMODE) == O_RDONLY)
+        r = trail_read(e, c, i->bucket, span_of(i->key, i->key_len), NULL);
     if (r == 0 && ((flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC))) {
         r = engine_may_inode(e, c, "s3:PutObject", i, NULL);
         if (r == 0 && e->read_only)

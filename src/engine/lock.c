@@ -137,8 +137,12 @@ void lock_apply_default(struct engine *e, const struct bucket *b, struct version
     v->lock_hold_s = compliance_hold_s(e, v->lock_until_ms);
 }
 
-int lock_note_settled(struct engine *e, const struct version *v)
+int lock_note_made(struct engine *e, struct caller *c, const struct version *v, bool hold)
 {
+    if (hold)
+        return trail_note(e, c, &(struct trail_event){.name = "PutObjectLegalHold", .version = v, .params = hold_json(v)});
+    if (c)
+        return trail_note(e, c, &(struct trail_event){.name = "PutObjectRetention", .version = v, .params = retention_json(v)});
     return trail_note(e, NULL, &(struct trail_event){.name = "RetentionSettled", .source = TRAIL_HOLDFS, .version = v,
                                                      .params = retention_json(v), .flags = TRAIL_SERVICE});
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Objects by key: buckets as S3 sees them, looking an object up and reading it (s3-api.md §3, §4). */
 #include "engine/object.h"
+#include "engine/trail.h"
 #include "engine/iam.h"
 #include "engine/tagset.h"
 #include "util/limits.h"
@@ -307,6 +308,8 @@ static int open_version(struct engine *e, struct caller *c, const struct bucket 
         r = fail_marker(c, id);
     if (r == 0 && conditions)
         r = condition_read(conditions, &v, &c->reason);
+    if (r == 0 && wanted)
+        r = trail_read(e, c, b, key, id);
     if (r == 0 && wanted)
         r = hold_content(e, c, b, &v, wanted);
     version_done(&v);

@@ -382,7 +382,8 @@ struct lock_search {
 int lock_search_row(void *arg, const struct version_row *row);
 /* Default retention of the bucket into the version's lock columns, counted from now. M. */
 void lock_apply_default(struct engine *e, const struct bucket *b, struct version *v);
-int lock_note_settled(struct engine *e, const struct version *v); /* it did: the audit trail is told. M, txn */
+/* A new version has a lock: its hold, or its retention, which the caller asked for, or with c NULL the bucket's default. M, txn */
+int lock_note_made(struct engine *e, struct caller *c, const struct version *v, bool hold);
 
 /* Is the version's retention in force now, whatever its hold says? M. */
 bool lock_retention_in_force(struct engine *e, const struct version *v);

@@ -255,7 +255,7 @@ int settle_now(struct engine *e, struct version *v)
     if (v->lock_mode == LOCK_NONE)
         return 0;
     r = version_store(e, v);
-    return r < 0 ? r : lock_note_settled(e, v);
+    return r < 0 ? r : lock_note_made(e, NULL, v, false);
 }
 
 /* ---- orphans (S2d) ---- */

@@ -394,6 +394,14 @@ int trail_also(struct engine *e, struct caller *c, int r, const struct trail_eve
     return r;
 }
 
+int trail_read(struct engine *e, struct caller *c, const struct bucket *b, struct span key, const char *version_id)
+{
+    if (!trail_wants_data(e, true))
+        return 0;
+    return trail_note_alone(e, c, &(struct trail_event){
+                                      .name = "GetObject", .bucket = b, .key = key, .version_id = version_id, .flags = TRAIL_DATA | TRAIL_READ});
+}
+
 static json_t *result_json(const json_t *result)
 {
     char *text = result ? json_dumps(result, JSON_COMPACT) : NULL;

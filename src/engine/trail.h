@@ -58,6 +58,9 @@ void trail_integrity(struct engine *e, const char *what, const char *bucket, str
 json_t *trail_document(const void *text, size_t len);
 bool trail_wants_data(const struct engine *e, bool read); /* M */
 
+/* GetObject, where audit-data-events is `all`: as the content is opened. M, no transaction. */
+int trail_read(struct engine *e, struct caller *c, const struct bucket *b, struct span key, const char *version_id);
+
 /* What was refused, for the refusal's record. rule: "compliance", "governance", "legal-hold", "mfa", ... Remembers; writes nothing. */
 void trail_refuse(struct caller *c, const char *action, const char *rule, const struct bucket *b, struct span key, const char *version_id);
 

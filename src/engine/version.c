@@ -443,7 +443,8 @@ static int version_place(struct engine *e, const struct caller *c, struct bucket
     return r == -EISDIR && strcmp(c->front, "s3") == 0 ? 0 : r; /* the directory wins (mount.md §2) */
 }
 
-static int note_published(struct engine *e, struct caller *c, const struct version *v, bool settled)
+/* lock: what the request itself set, or NULL; any other lock is the bucket's default. */
+static int note_published(struct engine *e, struct caller *c, const struct version *v, const struct version_lock *lock)
 {
     int r = 0;
     if (trail_wants_data(e, false))
@@ -451,7 +452,10 @@ static int note_published(struct engine *e, struct caller *c, const struct versi
                                                    .version = v,
                                                    .params = json_pack("{s:I}", "sizeBytes", (json_int_t)v->record.size_bytes),
                                                    .flags = TRAIL_DATA});
-    return r < 0 || !settled || v->lock_mode == LOCK_NONE ? r : lock_note_settled(e, v);
+    bool own = lock && lock->mode != LOCK_NONE;
+    if (r == 0 && v->lock_mode != LOCK_NONE)
+        r = lock_note_made(e, own ? c : NULL, v, false);
+    return r == 0 && v->legal_hold == HOLD_ON ? lock_note_made(e, c, v, true) : r;
 }
 
 int version_publish(struct engine *e, struct caller *c, struct bucket *b, struct span key, uint64_t ino,
@@ -486,7 +490,7 @@ int version_publish_locked(struct engine *e, struct caller *c, struct bucket *b,
     if (r == 0 && !explicit_settled)
         r = settle_add(e, b, key, v.seq);
     if (r == 0)
-        r = note_published(e, c, &v, explicit_settled);
+        r = note_published(e, c, &v, lock);
     if (r < 0)
         return r;
     if (!mount && ino)

@@ -232,9 +232,13 @@ def data_events_are_recorded_when_asked_for(store, bucket):
     r = newest(store, "PutObject", "--object", bucket + "/told")
     same((5, "Data", False), (r["requestParameters"]["sizeBytes"], r["eventCategory"], r["managementEvent"]), "a write")
     os.unlink(bucket + "/told")
+    holdfs(store, "audit", "set", store.mnt, "audit-data-events=all")
+    read(bucket + "/quiet")
+    r = newest(store, "GetObject", "--object", bucket + "/quiet")
+    same((True, "Data"), (r["readOnly"], r["eventCategory"]), "a read")
     holdfs(store, "audit", "set", store.mnt, "audit-data-events=none")
     r = newest(store, "PutAuditSettings")
-    same(("none", "write"), (r["requestParameters"]["value"], previous(r)), "the setting's change")
+    same(("none", "all"), (r["requestParameters"]["value"], previous(r)), "the setting's change")
     same(2, run(store.binary, "audit", "set", store.mnt, "audit-keep").returncode, "usage")
 
 

@@ -303,6 +303,39 @@ static void what_waited_in_the_file_beside_enters_the_trail(void **state)
     assert_int_equal(walk(s, "OpenStore").named, 1);
 }
 
+static int see_row(void *arg, const struct trail_row *row)
+{
+    char *text = arg;
+    snprintf(text + strlen(text), 256 - strlen(text), "%llu-%llu:%zu,", (unsigned long long)row->seq, (unsigned long long)row->last, row->body.len);
+    return row->seq == 7 ? 1 : 0;
+}
+
+static void rows_are_ordered_and_heads_are_apart(void **state)
+{
+    struct store *s = *state;
+    LOCK_SCOPE(&s->e->meta);
+    const struct meta_ops *ops = s->e->meta_ops;
+    struct meta *m = s->e->m;
+    char up[256] = "", down[256] = "", heads[256] = "";
+    assert_int_equal(txn_flush(s->e), 0);
+    assert_int_equal(ops->begin(m), 0);
+    assert_int_equal(ops->trail_del(m, TRAIL_RECORDS, 0, INT64_MAX), 0);
+    assert_int_equal(ops->trail_del(m, TRAIL_HEADS, 0, INT64_MAX), 0);
+    for (uint64_t n = 1; n <= 12; n++)
+        assert_int_equal(ops->trail_put(m, TRAIL_RECORDS, &(struct trail_row){.seq = n, .last = n, .body = span_of("r", 1)}), 0);
+    assert_int_equal(ops->trail_put(m, TRAIL_HEADS, &(struct trail_row){.seq = 5, .last = 5, .body = span_of("head", 4)}), 0);
+    assert_int_equal(ops->trail_del(m, TRAIL_RECORDS, 7, 9), 0);
+    assert_int_equal(ops->trail_del(m, TRAIL_RECORDS, 100, 200), 0);
+    assert_int_equal(ops->trail_put(m, TRAIL_RECORDS, &(struct trail_row){.seq = 7, .last = 9, .body = span_of("piece", 5)}), 0);
+    assert_int_equal(ops->trail_scan(m, TRAIL_RECORDS, 5, false, see_row, up), 0);
+    assert_string_equal(up, "5-5:1,6-6:1,7-9:5,");
+    assert_int_equal(ops->trail_scan(m, TRAIL_RECORDS, UINT64_MAX, true, see_row, down), 0);
+    assert_string_equal(down, "12-12:1,11-11:1,10-10:1,7-9:5,");
+    assert_int_equal(ops->trail_scan(m, TRAIL_HEADS, 0, false, see_row, heads), 0);
+    assert_string_equal(heads, "5-5:4,");
+    ops->rollback(m);
+}
+
 static void a_long_document_is_told_by_its_hash(void **state)
 {
     (void)state;
@@ -329,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(old_records_move_into_pieces_and_read_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(another_key_signs_after_its_record_and_the_old_one_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(what_waited_in_the_file_beside_enters_the_trail, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_are_ordered_and_heads_are_apart, setup, teardown),
         cmocka_unit_test(a_long_document_is_told_by_its_hash),
     };
     const struct CMUnitTest clock_tests[] = {
