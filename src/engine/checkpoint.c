@@ -184,13 +184,14 @@ static bool room(struct engine *e)
     return statvfs(e->dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize / CHECKPOINT_ROOM > e->meta_ops->bytes(e->m);
 }
 
-void checkpoint_run(struct engine *e)
+/* upkeep.lock held. */
+static void run(struct engine *e)
 {
     struct upkeep *u = e->upkeep;
     uint64_t seq = e->meta_ops->commit_seq(e->m);
     bool now = due(u, seq);
     u->checkpoint_seen = seq;
-    if (!now || !room(e) || pthread_mutex_trylock(&u->lock) != 0)
+    if (!now || !room(e))
         return;
     struct reason reason = {0};
     int r = checkpoint_make(e, &seq, &reason);
@@ -200,7 +201,14 @@ void checkpoint_run(struct engine *e)
     }
     if (r < 0 && r != -ECANCELED)
         log_warning("%s", reason.text);
-    pthread_mutex_unlock(&u->lock);
+}
+
+void checkpoint_run(struct engine *e)
+{
+    if (pthread_mutex_trylock(&e->upkeep->lock) != 0)
+        return;
+    run(e);
+    pthread_mutex_unlock(&e->upkeep->lock);
 }
 
 int engine_checkpoint(struct engine *e, struct caller *c, json_t **ret)

@@ -283,7 +283,8 @@ static int check_versions(struct fsck *f, uint32_t bucket)
     for (;;) {
         pthread_mutex_lock(&f->e->meta);
         int more = walk_rows_next(f->e, w, FSCK_BATCH, version_page_row, p);
-        int r = more < 0 ? more : check_page(f, p);
+        int r = check_page(f, p); /* what was read before a page that does not open, too */
+        r = more < 0 ? more : r;
         pthread_mutex_unlock(&f->e->meta);
         if (r == 0)
             r = upkeep_tell(f->progress, "versions", f->versions, 0);

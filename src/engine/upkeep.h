@@ -83,7 +83,7 @@ struct upkeep {
     struct cycle *background;
     int64_t next_ns; /* monotonic: when the worker begins another */
     uint64_t last_commit_seq;
-    /* checkpoint.c: the newest one, and where the commits stood a second ago. Of the worker, and of who has `lock`. */
+    /* checkpoint.c: the newest one, and where the commits stood a second ago. Under `lock`. */
     bool checkpoint_any, checkpoint_due;
     uint64_t checkpoint_seq, checkpoint_seen;
     int64_t checkpoint_ns; /* monotonic */
