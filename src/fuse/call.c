@@ -20,6 +20,7 @@ void call_begin(struct call *c, fuse_req_t req, const char *operation, fuse_ino_
     c->req = req;
     c->front = front_of(req);
     c->operation = operation;
+    c->node = node;
     c->ino = node_is_hidden(node) ? hidden_origin(c->front->hidden, node) : front_ino(c->front, node);
     c->name = name;
     c->name_len = name ? strlen(name) : 0;
@@ -30,10 +31,25 @@ void call_begin(struct call *c, fuse_req_t req, const char *operation, fuse_ino_
               name ? name : "-", ctx->uid, ctx->pid);
 }
 
+static void call_refused(struct call *c, int error)
+{
+    struct engine *e = c->front->engine;
+    if (!node_is_hidden(c->node)) {
+        engine_refused(e, &c->caller, c->operation, c->ino, c->name, c->name_len, error);
+        return;
+    }
+    struct bytes path = {0};
+    hidden_path(c->front->hidden, c->node, &path);
+    if (c->name_len)
+        bytes_printf(&path, "/%s", c->name);
+    engine_refused(e, &c->caller, c->operation, c->ino, (const char *)path.data, path.len, error);
+    bytes_done(&path);
+}
+
 void call_reply(struct call *c, int error)
 {
     if (error && c->caller.reason.text[0])
-        engine_refused(c->front->engine, &c->caller, c->operation, c->ino, c->name, c->name_len, error);
+        call_refused(c, error);
     fuse_reply_err(c->req, -error);
 }
 

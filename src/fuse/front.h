@@ -65,7 +65,8 @@ struct call {
     struct fuse_front *front;
     struct caller caller;
     const char *operation; /* the system call's name, for last-error */
-    uint64_t ino;          /* engine inode it is about, for last-error */
+    fuse_ino_t node;
+    uint64_t ino;          /* engine inode it is about, for last-error; of a hidden node the live directory it hangs below */
     const char *name;      /* below that inode, or NULL */
     size_t name_len;
 };

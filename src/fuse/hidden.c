@@ -12,11 +12,15 @@
 
 #define HIDDEN_BIT ((uint64_t)1 << 63)
 
+enum { HIDDEN_IDLE_MAX = 4096 }; /* nodes kept that the kernel has forgotten: 2 MiB */
+
 struct hidden_table {
     pthread_mutex_t lock; /* guards what follows */
     struct hidden_node **by_id, **by_spec;
     size_t slots, count; /* slots: a power of two */
     uint64_t next_id;
+    struct hidden_node idle; /* sentinel: forgotten ones, the longest forgotten first */
+    size_t idle_count;
     uint32_t generation; /* fixed */
 };
 
@@ -75,6 +79,7 @@ int hidden_table_new(struct hidden_table **ret)
     if (!t)
         return -ENOMEM;
     t->slots = 64;
+    t->idle.idle_prev = t->idle.idle_next = &t->idle;
     t->by_id = calloc(t->slots, sizeof *t->by_id);
     t->by_spec = calloc(t->slots, sizeof *t->by_spec);
     if (!t->by_id || !t->by_spec) {
@@ -176,23 +181,58 @@ static struct hidden_node *table_find_id(struct hidden_table *t, uint64_t id)
 
 static struct hidden_node *node_new(const struct hidden_spec *spec)
 {
-    struct hidden_node *n = calloc(1, sizeof *n + spec->key.len + 1);
+    size_t path_len = strlen(spec->path);
+    struct hidden_node *n = calloc(1, sizeof *n + spec->key.len + 1 + path_len + 1);
     if (!n)
         return NULL;
     uint8_t *key = (uint8_t *)(n + 1);
+    char *path = (char *)key + spec->key.len + 1;
     if (spec->key.len)
         memcpy(key, spec->key.p, spec->key.len);
+    memcpy(path, spec->path, path_len);
     n->spec = *spec;
     n->spec.key = span_of(key, spec->key.len);
+    n->spec.path = path;
     return n;
+}
+
+static void idle_remove(struct hidden_table *t, struct hidden_node *n)
+{
+    if (!n->idle_next)
+        return;
+    n->idle_prev->idle_next = n->idle_next;
+    n->idle_next->idle_prev = n->idle_prev;
+    n->idle_prev = n->idle_next = NULL;
+    t->idle_count--;
+}
+
+static void node_free(struct hidden_table *t, struct hidden_node *n)
+{
+    idle_remove(t, n);
+    table_unlink(t, n);
+    free(n);
+}
+
+static void node_use(struct hidden_table *t, struct hidden_node *n)
+{
+    idle_remove(t, n);
+    n->uses++;
 }
 
 static void node_unused(struct hidden_table *t, struct hidden_node *n)
 {
     if (n->uses || n->nlookup)
         return;
-    table_unlink(t, n);
-    free(n);
+    if (n->emptied || n->removed) { /* it would be there longer than it should */
+        node_free(t, n);
+        return;
+    }
+    idle_remove(t, n);
+    n->idle_prev = t->idle.idle_prev;
+    n->idle_next = &t->idle;
+    n->idle_prev->idle_next = t->idle.idle_prev = n;
+    if (++t->idle_count > HIDDEN_IDLE_MAX)
+        node_free(t, t->idle.idle_next);
 }
 
 /* Until here. */
@@ -213,7 +253,7 @@ struct hidden_node *hidden_intern(struct hidden_table *t, const struct hidden_sp
         table_link(t, n);
         t->count++;
     }
-    n->uses++;
+    node_use(t, n);
     return n;
 }
 
@@ -222,7 +262,7 @@ struct hidden_node *hidden_get(struct hidden_table *t, fuse_ino_t id)
     LOCK_SCOPE(&t->lock);
     struct hidden_node *n = table_find_id(t, id);
     if (n)
-        n->uses++;
+        node_use(t, n);
     return n;
 }
 
@@ -251,16 +291,20 @@ struct hidden_node *hidden_find_emptied(struct hidden_table *t, const struct hid
     while (n && (n->removed || !n->emptied || !spec_same_place(&n->spec, spec)))
         n = n->next_by_spec;
     if (n)
-        n->uses++;
+        node_use(t, n);
     return n;
 }
 
 void hidden_mark_emptied(struct hidden_table *t, const struct hidden_spec *spec)
 {
     LOCK_SCOPE(&t->lock);
-    for (struct hidden_node *n = *slot_by_spec(t, spec); n; n = n->next_by_spec)
-        if (spec_same_place(&n->spec, spec))
-            n->emptied = true;
+    for (struct hidden_node *n = *slot_by_spec(t, spec), *next; n; n = next) {
+        next = n->next_by_spec;
+        if (!spec_same_place(&n->spec, spec))
+            continue;
+        n->emptied = true;
+        node_unused(t, n);
+    }
 }
 
 void hidden_mark_removed(struct hidden_table *t, struct hidden_node *node)
@@ -274,6 +318,14 @@ uint64_t hidden_origin(struct hidden_table *t, fuse_ino_t id)
     LOCK_SCOPE(&t->lock);
     struct hidden_node *n = table_find_id(t, id);
     return n ? n->spec.origin : ENGINE_ROOT_INO;
+}
+
+void hidden_path(struct hidden_table *t, fuse_ino_t id, struct bytes *out)
+{
+    LOCK_SCOPE(&t->lock);
+    struct hidden_node *n = table_find_id(t, id);
+    if (n)
+        bytes_put(out, n->spec.path, strlen(n->spec.path));
 }
 
 uint64_t hidden_ino(struct hidden_table *t, fuse_ino_t id)

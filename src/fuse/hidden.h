@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Hidden nodes: what stands under .versions and .at. The table gives them node ids (top bit set, never given
- * twice by one daemon; the generation tells daemons apart) and frees them when the kernel forgot them; kinds
- * say what they show.
+ * twice by one daemon; the generation tells daemons apart); those that the kernel forgot last are kept for a
+ * while, for who comes by handle (NFS). Kinds say what they show.
  *
  * To add a kind: a `const struct hidden_kind` in hidden_NAME.c and a way to it from another kind or from
  * hidden_enter(). */
@@ -23,17 +23,19 @@ struct hidden_spec {
     struct instant at; /* below .at/TIME */
     uint64_t live_ino; /* the live directory at the same place, whose owner and mode it shows; or 0 */
     uint64_t origin;   /* the live directory it hangs below; not part of its identity */
+    const char *path;  /* from there on, as it was walked; the same */
     struct engine_attr
         attr; /* as it was when the node was made: size and mtime of a file are part of its identity, since
                * the kernel never takes a new size for a file it knows (write-back cache) */
 };
 
 struct hidden_node {
-    struct hidden_spec spec;                       /* key owned by the node; fixed */
+    struct hidden_spec spec;                       /* key and path owned by the node; fixed */
     uint64_t id;                                   /* fixed */
     struct hidden_node *next_by_id, *next_by_spec; /* table's lock, as all that follows */
     uint64_t nlookup;                              /* of the kernel */
     unsigned uses;                                 /* of requests under way */
+    struct hidden_node *idle_prev, *idle_next;     /* while neither: of those kept all the same */
     bool emptied; /* something was removed in it: may still be shown empty, until rmdir */
     bool removed; /* by rmdir: not found by its spec any more */
 };
@@ -72,6 +74,7 @@ struct hidden_node *hidden_find_emptied(struct hidden_table *t, const struct hid
 void hidden_mark_emptied(struct hidden_table *t, const struct hidden_spec *spec); /* all nodes at its place */
 void hidden_mark_removed(struct hidden_table *t, struct hidden_node *node);
 uint64_t hidden_origin(struct hidden_table *t, fuse_ino_t id);
+void hidden_path(struct hidden_table *t, fuse_ino_t id, struct bytes *out); /* the node's path below its origin */
 uint64_t hidden_ino(struct hidden_table *t, fuse_ino_t id);
 /* The inode number stat and readdir show: the same for the same thing as long as the store lives. */
 uint64_t hidden_spec_ino(const struct hidden_spec *spec);

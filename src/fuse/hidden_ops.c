@@ -84,6 +84,7 @@ void hidden_enter(struct call *c, uint64_t dir, enum hidden_name which)
         .top = true,
         .live_ino = dir,
         .origin = dir,
+        .path = which == HIDDEN_NAME_AT ? c->front->at_name : c->front->versions_name,
     };
     int err = dir == ENGINE_ROOT_INO ? 0 : engine_place_of(c->front->engine, dir, &spec.bucket, key, &len);
     if (!err)
@@ -137,11 +138,17 @@ void hidden_lookup(struct call *c, fuse_ino_t parent, const char *name)
     }
     uint8_t buf[4096];
     struct hidden_spec spec;
-    int err = strcmp(name, "..") == 0 ? -ESTALE : lookup_spec(c, dir, name, buf, &spec);
-    if (err)
+    struct bytes path = {0};
+    bytes_printf(&path, "%s/%s", dir->spec.path, name);
+    bytes_put_u8(&path, 0);
+    int err = strcmp(name, "..") == 0 ? -ESTALE : path.failed ? -ENOMEM : lookup_spec(c, dir, name, buf, &spec);
+    if (err) {
         call_reply(c, err);
-    else
+    } else {
+        spec.path = (const char *)path.data;
         reply_spec(c, &spec);
+    }
+    bytes_done(&path);
     hidden_put(c->front->hidden, dir);
 }
 

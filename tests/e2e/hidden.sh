@@ -87,6 +87,16 @@ done
 stat "$B/.at/nonsense" 2>/dev/null
 matches "last-error shows the accepted forms" '2026-11-24T12:00:00Z|T12:00|yesterday|-15m' "$(last_error "$B")"
 
+# what was refused below them is named as it was walked
+where() { last_error "$B" | sed -n 's/^path: //p'; }
+v=$(version_path "$B/src/a" 1)
+touch "$B/src/.versions/a/new" 2>/dev/null
+is "last-error names the path" "/bkt/src/.versions/a/new" "$(where)"
+xset "$v" x y 2>/dev/null
+is "of a version too" "${v#"$MNT"}" "$(where)"
+mkdir "$MNT/.at/$t_one/bkt/src/new" 2>/dev/null
+matches "and in the past" "^/(bkt/)?\.at/$t_one/(bkt/)?src/new$" "$(where)"
+
 # 86, 17: nothing can be written there
 V=$B/.versions/src/a
 v=$(version_path "$B/src/a" 1)

@@ -142,6 +142,26 @@ def a_file_is_found_by_its_handle_over_a_remount(store, b):
     os.close(root)
 
 
+@case("mount 4")
+def a_version_is_found_by_its_handle_after_the_kernel_forgot_it(store, b):
+    if os.getuid() != 0:
+        return
+    write(f"{b}/f", b"old")
+    settle(f"{b}/f")
+    write(f"{b}/f", b"new")
+    path = history(f"{b}/f")[0].path
+    ino = os.stat(path).st_ino
+    handle, mount_id = FileHandle(128, 0, b""), ctypes.c_int()
+    same(0, libc.name_to_handle_at(-100, path.encode(), ctypes.byref(handle), ctypes.byref(mount_id), 0), "name_to_handle_at")
+    drop_caches()
+    root = os.open(store.mnt, os.O_RDONLY)
+    fd = libc.open_by_handle_at(root, ctypes.byref(handle), os.O_RDONLY)
+    os.close(root)
+    check(fd >= 0, f"open_by_handle_at: {os.strerror(ctypes.get_errno())}")
+    same((ino, b"old"), (os.fstat(fd).st_ino, os.read(fd, 10)), "the same version")
+    os.close(fd)
+
+
 @case("mount 3")
 def holes_are_told_of_what_was_written_and_not_yet_sent(store, b):
     fd = os.open(f"{b}/f", os.O_RDWR | os.O_CREAT)
