@@ -51,6 +51,7 @@ E2E_TESTS = \
 	tests/e2e/secret-at-rest.sh \
 	tests/e2e/sharing.sh \
 	tests/e2e/sqlite.py \
+	tests/e2e/ssec.sh \
 	tests/e2e/stop.sh \
 	tests/e2e/stress.py \
 	tests/e2e/tamper.py \

@@ -46,6 +46,7 @@ static const struct operation operation_table[] = {
     {"user.key.rotate", 0, operation_user_key_rotate},
     {"key.rotate-root", 0, operation_key_rotate_root},
     {"key.rotate-page", 0, operation_key_rotate_page},
+    {"key.status", OPERATION_READS | OPERATION_MOUNTED, operation_key_status},
     {"kms.change", 0, operation_kms_change},
     {"kms.read", OPERATION_READS, operation_kms_read},
     {"kms.reencrypt", 0, operation_kms_reencrypt},

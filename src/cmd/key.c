@@ -3,7 +3,7 @@
 #include "cmd/key.h"
 
 static const struct command *const key_verbs[] = {&key_list_slots,   &key_add_slot,    &key_change_slot, &key_remove_slot,
-                                                  &key_new_recovery, &key_rotate_page, &key_rotate_master, &key_rotate_root,
+                                                  &key_new_recovery, &key_rotate_page, &key_rotate_master, &key_rotate_root, &key_unlock, &key_lock, &key_status,
                                                   NULL};
 
 const struct command command_key = {

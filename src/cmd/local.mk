@@ -3,7 +3,7 @@ noinst_LIBRARIES += libcmd.a
 libcmd_a_SOURCES = \
 	src/cmd/account.c src/cmd/backup.c src/cmd/bucket.c src/cmd/clock.c src/cmd/compact.c src/cmd/debug.c src/cmd/du.c \
 	src/cmd/export.c src/cmd/fsck.c src/cmd/import.c src/cmd/scrub.c src/cmd/stream.c src/cmd/stream.h \
-	src/cmd/gc.c src/cmd/help_command.c src/cmd/init.c src/cmd/key.c src/cmd/key_slots.c src/cmd/key_rotate.c src/cmd/key.h src/cmd/kms.h src/cmd/kms.c src/cmd/kms_keys.c src/cmd/operations_kms.c src/cmd/legal_hold.c src/cmd/mfa.c src/cmd/qr.h src/cmd/mount.c \
+	src/cmd/gc.c src/cmd/help_command.c src/cmd/init.c src/cmd/key.c src/cmd/key_slots.c src/cmd/key_rotate.c src/cmd/key_customer.c src/cmd/key.h src/cmd/kms.h src/cmd/kms.c src/cmd/kms_keys.c src/cmd/operations_kms.c src/cmd/legal_hold.c src/cmd/mfa.c src/cmd/qr.h src/cmd/mount.c \
 	src/cmd/restore.c src/cmd/serve.c src/cmd/serving.h src/cmd/serving.c src/cmd/retention.c src/cmd/stat.c src/cmd/status.c src/cmd/version.c \
 	src/cmd/user.c src/cmd/user.h src/cmd/user_key.c src/cmd/user_policy.c src/cmd/versions.c \
 	src/cmd/command.c src/cmd/command.h src/cmd/commands.def src/cmd/completion.c \

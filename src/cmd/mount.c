@@ -60,6 +60,26 @@ static int mount_paths(struct mount_work *work, const char *store, const char *m
     return r < 0 ? r : store_conf_read(work->store, &conf, reason);
 }
 
+/* BUCKET:FILE, for the uid that mounts. */
+static int customer_key_unlock(struct engine *e, const char *what, struct reason *reason)
+{
+    const char *colon = strchr(what, ':');
+    CLEANUP(secret_cleanup) struct secret *key = NULL;
+    struct caller c;
+    uint32_t bucket;
+    uint64_t root;
+    int r = engine_bucket_find(e, what, (size_t)(colon - what), &bucket, &root);
+    if (r < 0)
+        return reason_fail(reason, ENOENT, "sse-c-key=: there is no bucket '%.*s'", (int)(colon - what), what);
+    r = customer_key_from_file(colon + 1, &key, reason);
+    if (r < 0)
+        return r;
+    engine_caller_init(e, &c, getuid(), getgid(), getpid(), "command");
+    r = engine_sse_c_unlock(e, &c, root, key, false, false);
+    *reason = r < 0 ? c.reason : *reason;
+    return r;
+}
+
 static int mount_open_store(struct mount_work *work, struct reason *reason)
 {
     const struct mount_options *o = work->options;
@@ -91,6 +111,8 @@ static int mount_open_store(struct mount_work *work, struct reason *reason)
     };
     r = engine_open(&config, &work->engine, reason);
     secret_free(unlock.secret);
+    for (size_t i = 0; r == 0 && i < o->sse_c_key_count; i++)
+        r = customer_key_unlock(work->engine, o->sse_c_keys[i], reason);
     return r;
 }
 

@@ -17,6 +17,8 @@ bool mount_is_helper(const char *argv0);
  * itself when root mounts, and they are not taken for what root said. */
 int mount_helper(int argc, char **argv, bool by_mount_fuse3);
 
+enum { MOUNT_CUSTOMER_KEYS = 16 };
+
 /* Everything -o says. The strings lie in `text`. */
 struct mount_options {
     struct fuse_front_config fuse; /* but engine, mountpoint and source */
@@ -30,6 +32,8 @@ struct mount_options {
     const char *uid_map; /* NULL: none */
     const char *sse, *sse_kms_key, *sse_bucket_key; /* NULL: not given */
     unsigned kms_wait_s;
+    const char *sse_c_keys[MOUNT_CUSTOMER_KEYS]; /* "BUCKET:FILE" */
+    size_t sse_c_key_count;
     char **text; /* owned copies of the lists that were given */
     size_t text_count;
 };

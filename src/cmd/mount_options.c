@@ -113,6 +113,17 @@ static int set_sse_bucket_key(struct mount_options *o, const char *value, struct
     return r;
 }
 
+static int set_sse_c_key(struct mount_options *o, const char *value, struct reason *reason)
+{
+    const char *colon = strchr(value, ':');
+    if (!colon || colon == value || !colon[1])
+        return reason_fail(reason, EINVAL, "sse-c-key= takes BUCKET:FILE");
+    if (o->sse_c_key_count == MOUNT_CUSTOMER_KEYS)
+        return reason_fail(reason, EINVAL, "sse-c-key= is given at most %d times", MOUNT_CUSTOMER_KEYS);
+    o->sse_c_keys[o->sse_c_key_count++] = value;
+    return 0;
+}
+
 static int set_kms_wait(struct mount_options *o, const char *value, struct reason *reason)
 {
     int64_t s;
@@ -236,6 +247,7 @@ static const struct mount_option option_table[] = {
     {"sse-kms-key-id", "KEY", "with sse=aws:kms, the KMS key: its id, ARN or alias; alias/aws/s3 if not given", set_sse_kms_key},
     {"sse-bucket-key", "true|false", "with sse=aws:kms, whether new files share a data key for a while; as the bucket says if not given",
      set_sse_bucket_key},
+    {"sse-c-key", "BUCKET:FILE", "unlock the bucket with your own key, as holdfs key unlock does; for the uid that mounts", set_sse_c_key},
     {"kms-wait", "SECONDS", "how long an open waits for a KMS key's provider before it fails with EAGAIN (10)", set_kms_wait},
     {"new-bucket", "unversioned", "a bucket made by mkdir keeps no versions until told to", set_new_bucket},
     {"settle", "SECONDS", "settle time of new buckets, 0 to 86400", set_settle},

@@ -71,6 +71,7 @@ OPERATION(user_key_delete);
 OPERATION(user_key_rotate);
 OPERATION(key_rotate_root);
 OPERATION(key_rotate_page);
+OPERATION(key_status);
 OPERATION(kms_change);
 OPERATION(kms_read);
 OPERATION(kms_reencrypt);

@@ -72,6 +72,11 @@ int operation_kms_read(struct operation_call *call)
     return r;
 }
 
+int operation_key_status(struct operation_call *call)
+{
+    return engine_sse_c_status(call->engine, call->caller, &call->result);
+}
+
 int operation_kms_reencrypt(struct operation_call *call)
 {
     struct operation_path p;

@@ -488,6 +488,11 @@ int engine_kms(struct engine *e, struct caller *c, const char *verb, const json_
                struct engine_progress progress, json_t **ret);
 /* UpdateObjectEncryption: the current version under that KMS key, without moving data (encryption.md §4.5). */
 int engine_reencrypt(struct engine *e, struct caller *c, uint64_t ino, const char *key, bool bucket_key);
+/* Customer keys (SSE-C) on a mount (encryption.md §6): for the caller's uid, with `session` for his login session, in the bucket whose root
+ * ino is. Never kept but in memory. -ENOKEY: lock of what is not unlocked. */
+int engine_sse_c_unlock(struct engine *e, struct caller *c, uint64_t ino, const struct secret *key, bool write, bool session);
+int engine_sse_c_lock(struct engine *e, struct caller *c, uint64_t ino);
+int engine_sse_c_status(struct engine *e, struct caller *c, json_t **ret); /* {"keys":[{"bucket","write","session"}]}, the caller's */
 int engine_rotate_root(struct engine *e, struct caller *c, json_t **ret); /* {"epoch"} */
 int engine_rotate_page(struct engine *e, struct caller *c, json_t **ret); /* {"page_generation"} */
 /* A new M for a store that nothing has open: slots, bucket keys, metadata. config->unlock opens it and is among renewal->secrets.

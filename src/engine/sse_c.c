@@ -124,3 +124,98 @@ void sse_c_close(struct engine *e)
         held_free(h);
     }
 }
+
+/* ---- unlocking and locking (encryption.md §6) ---- */
+
+static int bucket_of(struct engine *e, struct caller *c, uint64_t ino, const struct bucket **ret)
+{
+    struct inode *i;
+    int r = inode_get(e, ino, &i);
+    if (r < 0)
+        return r;
+    *ret = i->bucket;
+    bool root = i->bucket && i->ino == i->bucket->root_ino;
+    inode_put(e, i);
+    return root ? 0 : reason_fail(&c->reason, EINVAL, "customer keys are unlocked for a bucket: name its directory, MNT/BUCKET");
+}
+
+/* The key takes the place of the same one of the same caller. M */
+static int hold(struct engine *e, struct caller *c, const struct bucket *b, const struct secret *key, bool write, bool session)
+{
+    pid_t sid = session ? getsid(c->pid) : 0;
+    if (sid < 0)
+        return reason_fail(&c->reason, ESRCH, "the caller's session cannot be told: leave out --session");
+    struct held_key *h = e->kms->held;
+    while (h && !(h->bucket == b->number && h->uid == c->uid && h->session == sid && secret_equal(secret_peek(h->key), secret_peek(key), 32)))
+        h = h->next;
+    if (!h) {
+        h = calloc(1, sizeof *h);
+        if (!h || !(h->key = secret_copy(secret_peek(key), 32))) {
+            free(h);
+            return -ENOMEM;
+        }
+        h->bucket = b->number;
+        h->uid = c->uid;
+        h->session = sid;
+        h->next = e->kms->held;
+        e->kms->held = h;
+    }
+    h->write = write;
+    for (struct held_key *other = e->kms->held; write && other; other = other->next) { /* new files are under one of them */
+        if (other != h && other->bucket == h->bucket && other->uid == h->uid && other->session == h->session)
+            other->write = false;
+    }
+    return 0;
+}
+
+int engine_sse_c_unlock(struct engine *e, struct caller *c, uint64_t ino, const struct secret *key, bool write, bool session)
+{
+    const struct bucket *b;
+    if (secret_len(key) != 32)
+        return reason_fail_s3(&c->reason, EINVAL, "InvalidArgument", "a customer's key has 32 bytes, or is their base64");
+    LOCK_SCOPE(&e->meta);
+    int r = bucket_of(e, c, ino, &b);
+    if (r == 0)
+        r = engine_may(e, c, "s3:ListBucket", b, span_of(NULL, 0));
+    if (r == 0 && write && b->sse_c_blocked)
+        r = reason_fail_s3(&c->reason, EACCES, "AccessDenied", "bucket '%s' has blocked objects under customer keys; unlock it without --write", b->name);
+    return r < 0 ? r : hold(e, c, b, key, write, session);
+}
+
+int engine_sse_c_lock(struct engine *e, struct caller *c, uint64_t ino)
+{
+    const struct bucket *b;
+    unsigned count = 0;
+    {
+        LOCK_SCOPE(&e->meta);
+        int r = bucket_of(e, c, ino, &b);
+        if (r < 0)
+            return r;
+        for (struct held_key **at = &e->kms->held, *h; (h = *at);) {
+            if (h->bucket != b->number || h->uid != c->uid) {
+                at = &h->next;
+                continue;
+            }
+            *at = h->next;
+            held_free(h);
+            count++;
+        }
+    }
+    if (!count)
+        return reason_fail(&c->reason, ENOKEY, "no key of yours is unlocked for bucket '%s'", b->name);
+    sse_evict_customer(e, b->number, c->uid);
+    return 0;
+}
+
+int engine_sse_c_status(struct engine *e, struct caller *c, json_t **ret)
+{
+    json_t *list = json_array();
+    LOCK_SCOPE(&e->meta);
+    for (const struct held_key *h = e->kms->held; h; h = h->next) {
+        const struct bucket *b = bucket_by_number(e, h->bucket);
+        if (b && h->uid == c->uid)
+            json_array_append_new(list, json_pack("{s:s, s:b, s:b}", "bucket", b->name, "write", h->write, "session", h->session != 0));
+    }
+    *ret = json_pack("{s:o}", "keys", list);
+    return *ret ? 0 : -ENOMEM;
+}

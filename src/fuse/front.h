@@ -127,6 +127,8 @@ void op_write(fuse_req_t req, fuse_ino_t node, const char *buf, size_t size, off
 void op_flush(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_fsync(fuse_req_t req, fuse_ino_t node, int datasync, struct fuse_file_info *fi);
+void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned cmd, void *arg, struct fuse_file_info *fi, unsigned flags, const void *in_buf,
+              size_t in_size, size_t out_size);
 void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
                   struct fuse_file_info *fi);
 void op_copy_file_range(fuse_req_t req, fuse_ino_t in_node, off_t in_offset, struct fuse_file_info *in,

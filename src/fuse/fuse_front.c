@@ -70,6 +70,7 @@ static const struct fuse_lowlevel_ops operations = {
     .removexattr = op_removexattr,
     .create = op_create,
     .fallocate = op_fallocate,
+    .ioctl = op_ioctl,
     .copy_file_range = op_copy_file_range,
     .lseek = op_lseek,
 };

@@ -28,6 +28,9 @@ int unlock_from_credential(const char *name, struct unlock *ret, struct reason *
 /* Asks on the terminal without echo; `twice` for a new one. */
 int unlock_ask(enum slot_kind kind, const char *prompt, bool twice, struct unlock *ret, struct reason *reason);
 
+/* A customer's key (SSE-C) from a file: 32 bytes, or their base64. The caller frees it. */
+int customer_key_from_file(const char *path, struct secret **ret, struct reason *reason);
+
 /* Recovery code: 32 bytes <-> 11 groups of 5 (66 characters with the terminating zero). */
 void recovery_code_format(const uint8_t secret[32], char out[66]);
 int recovery_code_parse(const char *text, uint8_t out[32], struct reason *reason); /* -EINVAL "mistyped" */
