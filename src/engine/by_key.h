@@ -59,6 +59,9 @@ struct engine_object {
     bool marker, has_id;  /* has_id: its bucket is or was versioned, so that its id is shown */
     bool locks;           /* its bucket has object lock */
     struct bytes values;  /* packed */
+    const char *sse;      /* "AES256", "aws:kms"; NULL: a customer's key, or nothing */
+    char sse_key[160];    /* ARN, of aws:kms */
+    bool sse_bucket_key;
 };
 void engine_object_done(struct engine_object *o);
 bool engine_object_next(const struct engine_object *o, size_t *at, struct engine_value *ret); /* start with *at = 0 */

@@ -48,6 +48,13 @@ struct caller_request {
     const char *tls_version, *cipher, *host; /* "TLSv1.3", OpenSSL's name, the Host header */
 };
 
+/* What a request's own headers ask of encryption; all borrowed, NULL: not. */
+struct caller_sse {
+    const char *mode;       /* "AES256" or "aws:kms" */
+    const char *key;        /* of aws:kms; NULL: alias/aws/s3 */
+    const char *bucket_key; /* "true", "false"; NULL: as the bucket says */
+};
+
 /* What was refused to a caller, as the engine remembers it for the audit trail (engine/trail.h). */
 struct caller_refusal {
     const char *action; /* "s3:DeleteObjectVersion", a constant; NULL: nothing */
@@ -71,6 +78,7 @@ struct caller {
     /* What a request says of itself (auth.md §4.3) beyond what the engine sees: headers, address. Borrowed; NULL on a mount. */
     const struct auth_value *values;
     size_t value_count;
+    const struct caller_sse *sse; /* borrowed; NULL: the bucket's default */
     bool bypass_governance; /* this request asks to (x-amz-bypass-governance-retention); it still needs the permission */
     const struct caller_request *request; /* borrowed; NULL on a mount and for commands */
     char request_id[17];                  /* where there is no request: made with its first record */

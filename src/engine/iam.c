@@ -206,6 +206,7 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     c->values = NULL;
     c->value_count = 0;
     c->bypass_governance = false;
+    c->sse = NULL;
     reason_clear(&c->reason);
     c->denied_action = NULL;
     c->mfa = false;

@@ -350,6 +350,7 @@ int part_commit(struct engine_put *p, struct caller *c, struct record *record, s
     ret->values = copy.packed;
     ret->version.publish_ns = clock_wall_ns();
     memcpy(ret->version.etag, record->etag, sizeof ret->version.etag);
+    object_tell_sse(record->env, ret);
     return durable_advance(e);
 }
 

@@ -164,6 +164,15 @@ int engine_tags_read(const char *text, size_t len, struct bytes *ret, struct rea
     return r;
 }
 
+void object_tell_sse(const struct envelope *env, struct engine_object *ret)
+{
+    ret->sse = !env ? "AES256" : env->mode == ENVELOPE_SSE_KMS ? "aws:kms" : NULL;
+    if (env && env->mode == ENVELOPE_SSE_KMS) {
+        snprintf(ret->sse_key, sizeof ret->sse_key, "%s", env->arn);
+        ret->sse_bucket_key = env->bucket_key;
+    }
+}
+
 int object_fill(struct engine *e, const struct bucket *b, struct version *v, bool latest, struct engine_object *ret)
 {
     struct attrs copy;
@@ -178,6 +187,8 @@ int object_fill(struct engine *e, const struct bucket *b, struct version *v, boo
         .values = copy.packed,
     };
     version_describe(e, v, latest, &ret->version);
+    if (!ret->marker)
+        object_tell_sse(v->record.env, ret);
     return 0;
 }
 

@@ -13,6 +13,7 @@ int object_missing(struct engine *e, struct caller *c, const struct bucket *b, s
 int object_missing_version(struct engine *e, struct caller *c, const struct bucket *b, struct span key);
 /* The current version (id NULL; a marker too) or the named one. -ENOENT without words; -EINVAL InvalidArgument. M* */
 int object_find(struct engine *e, struct caller *c, const struct bucket *b, struct span key, const char *id, struct version *ret);
+void object_tell_sse(const struct envelope *env, struct engine_object *ret);
 int object_fill(struct engine *e, const struct bucket *b, struct version *v, bool latest, struct engine_object *ret); /* M */
 /* The version's content as a handle that needs no name. Without M; the pin is taken over. */
 /* env, kek: what it is under, open (sse_open()); taken over. */

@@ -331,6 +331,12 @@ int sse_new(struct engine *e, struct caller *c, const struct bucket *b, struct s
     enum envelope_mode mode = asked ? e->mount_sse.mode : b->sse_mode;
     const char *name = asked ? e->mount_sse.key : b->sse_key;
     bool bucket_key = asked && e->mount_sse.bucket_key_said ? e->mount_sse.bucket_key : b->sse_bucket_key;
+    if (c->sse && c->sse->mode) {
+        mode = strcmp(c->sse->mode, "aws:kms") == 0 ? ENVELOPE_SSE_KMS : ENVELOPE_SSE_S3;
+        name = c->sse->key ? c->sse->key : "";
+    }
+    if (c->sse && c->sse->bucket_key)
+        bucket_key = strcmp(c->sse->bucket_key, "true") == 0;
     int r = sse_c_new(e, c, b, ret_env, ret_kek);
     if (r != 0)
         return r < 0 ? r : 0;

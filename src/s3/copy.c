@@ -135,7 +135,7 @@ int copy_object(struct request *q)
     } else {
         answer_version(q, object.has_id, object.version.id);
         copy_answer_source(q, &c, &source);
-        answer_header(q, "x-amz-server-side-encryption", "AES256");
+        answer_sse(q, &object);
         xml_open(q, "CopyObjectResult");
         xml_etag_element(q, object.version.etag);
         xml_time_element(q, "LastModified", object.version.publish_ns);

@@ -55,7 +55,8 @@ int create_upload(struct request *q)
         answer_header(q, "x-amz-checksum-algorithm", "%s", checksum_name(params.checksum));
         answer_header(q, "x-amz-checksum-type", "%s", type ? type : default_type(params.checksum));
     }
-    answer_header(q, "x-amz-server-side-encryption", "AES256");
+    if (q->sse.mode)
+        answer_header(q, "x-amz-server-side-encryption", "%s", q->sse.mode);
     xml_open(q, "InitiateMultipartUploadResult");
     xml_text_element(q, "Bucket", q->bucket.name);
     xml_bytes_element(q, "Key", q->key.p, q->key.len);
@@ -105,7 +106,7 @@ int upload_part(struct request *q)
         r = engine_put_publish(q->put, &q->caller, &part);
     if (r == 0) {
         answer_header(q, "ETag", "\"%s\"", part.version.etag);
-        answer_header(q, "x-amz-server-side-encryption", "AES256");
+        answer_sse(q, &part);
         answer_checksums(q, &part);
         for (size_t n = 0; n < q->out_headers.count; n++) {
             if (strcmp(q->out_headers.v[n].name, "x-amz-checksum-type") == 0)
@@ -273,7 +274,7 @@ int complete_upload(struct request *q)
         answer_failed_condition(q, &c.conditions);
     } else {
         answer_version(q, object.has_id, object.version.id);
-        answer_header(q, "x-amz-server-side-encryption", "AES256");
+        answer_sse(q, &object);
         xml_open(q, "CompleteMultipartUploadResult");
         put_location(q);
         xml_text_element(q, "Bucket", q->bucket.name);

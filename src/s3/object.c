@@ -106,7 +106,7 @@ int put_object(struct request *q)
     if (r == 0) {
         answer_header(q, "ETag", "\"%s\"", object.version.etag);
         answer_version(q, object.has_id, object.version.id);
-        answer_header(q, "x-amz-server-side-encryption", "AES256");
+        answer_sse(q, &object);
         answer_checksums(q, &object);
     }
     engine_object_done(&object);
@@ -287,7 +287,7 @@ static void answer_read(struct request *q, const struct engine_object *o, const 
     answer_object(q, o);
     answer_values(q, o);
     answer_header(q, "Accept-Ranges", "bytes");
-    answer_header(q, "x-amz-server-side-encryption", "AES256");
+    answer_sse(q, o);
     answer_tag_count(q, o);
     answer_lock(q, o);
     uint64_t size = o->version.attr.size_bytes;
@@ -369,6 +369,8 @@ int get_object(struct request *q)
         answer_refused(q, &object, r);
     }
     const char *part = message_query(&q->message, "partNumber");
+    if (r == 0)
+        r = judge_object_sse(q, &object);
     if (r == 0 && part)
         r = read_part_range(q, &object, part, &range);
     else if (r == 0 && range_holds(q, &object))

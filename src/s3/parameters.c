@@ -220,17 +220,58 @@ int judge_acl(struct request *q)
     return fail(q, "NotImplemented", "ACLs that grant anything to others are not offered: write a bucket policy");
 }
 
-/* Every bucket is encrypted with its own key (SSE-S3); KMS and customer keys are refused rather than ignored. */
-static int judge_encryption(struct request *q)
+static int judge_kms_transport(struct request *q)
 {
-    const char *sse = message_get(&q->message, "x-amz-server-side-encryption");
-    if (message_get(&q->message, "x-amz-server-side-encryption-customer-algorithm"))
-        return fail(q, "NotImplemented", "customer keys (SSE-C) are not offered: leave the header out, and the bucket's key encrypts");
-    if (sse && strncmp(sse, "aws:kms", 7) == 0)
-        return fail(q, "NotImplemented", "KMS keys are not offered: AES256 is");
-    if (sse && strcmp(sse, "AES256") != 0)
-        return fail(q, "InvalidEncryptionAlgorithmError", "The encryption request you specified is not valid. Supported value: AES256.");
+    if (!q->tls)
+        return fail(q, "InvalidArgument",
+                    "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.");
+    if (q->signature.form == SIGNED_NOT)
+        return fail_argument(q, "Authorization", NULL, "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.");
     return 0;
+}
+
+/* What is not offered is refused rather than ignored. */
+static int read_encryption(struct request *q)
+{
+    const struct message *m = &q->message;
+    struct caller_sse *sse = &q->sse;
+    *sse = (struct caller_sse){message_get(m, "x-amz-server-side-encryption"), message_get(m, "x-amz-server-side-encryption-aws-kms-key-id"),
+                               message_get(m, "x-amz-server-side-encryption-bucket-key-enabled")};
+    bool kms = sse->mode && strcmp(sse->mode, "aws:kms") == 0;
+    if (message_get(m, "x-amz-server-side-encryption-customer-algorithm"))
+        return q->tls ? fail(q, "NotImplemented", "customer keys (SSE-C) are not offered over S3: leave the header out, and the bucket's key encrypts")
+                      : fail(q, "InvalidRequest", "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.");
+    int r = kms ? judge_kms_transport(q) : 0;
+    if (r < 0)
+        return r;
+    if (message_get(m, "x-amz-server-side-encryption-context"))
+        return fail(q, "NotImplemented", "x-amz-server-side-encryption-context is not offered: leave it out");
+    if (sse->mode && !kms && strcmp(sse->mode, "AES256") != 0)
+        return strcmp(sse->mode, "aws:kms:dsse") == 0 ? fail(q, "NotImplemented", "aws:kms:dsse is not offered: aws:kms is")
+                                                      : fail(q, "InvalidEncryptionAlgorithmError", "The encryption request you specified is not valid. Supported value: AES256.");
+    if (sse->key && !kms)
+        return fail_argument(q, "x-amz-server-side-encryption", sse->mode, "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms");
+    if (sse->bucket_key && strcmp(sse->bucket_key, "true") != 0 && strcmp(sse->bucket_key, "false") != 0)
+        return fail_argument(q, "x-amz-server-side-encryption-bucket-key-enabled", sse->bucket_key, "it is true or false");
+    q->caller.sse = sse;
+    return 0;
+}
+
+/* What an object is under; one under a KMS key is not read over plain HTTP. */
+int judge_object_sse(struct request *q, const struct engine_object *o)
+{
+    return o->sse && strcmp(o->sse, "aws:kms") == 0 ? judge_kms_transport(q) : 0;
+}
+
+void answer_sse(struct request *q, const struct engine_object *o)
+{
+    if (!o->sse)
+        return;
+    answer_header(q, "x-amz-server-side-encryption", "%s", o->sse);
+    if (o->sse_key[0])
+        answer_header(q, "x-amz-server-side-encryption-aws-kms-key-id", "%s", o->sse_key);
+    if (o->sse_bucket_key)
+        answer_header(q, "x-amz-server-side-encryption-bucket-key-enabled", "true");
 }
 
 int read_object_labels(struct request *q, struct put_values *p)
@@ -241,7 +282,7 @@ int read_object_labels(struct request *q, struct put_values *p)
     }
     int r = judge_acl(q);
     if (r == 0)
-        r = judge_encryption(q);
+        r = read_encryption(q);
     if (r == 0)
         r = read_storage_class(q, p);
     return r < 0 ? r : read_redirect(q, p);

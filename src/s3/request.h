@@ -66,6 +66,7 @@ struct request {
     bool tls;
     char id[17], host_id[33];
     struct caller caller;
+    struct caller_sse sse;
     struct caller_request seen; /* for the audit trail */
     struct signature signature;
     struct auth_value values[REQUEST_VALUES];
@@ -211,6 +212,8 @@ int put_ownership(struct request *q);
 int delete_ownership(struct request *q);
 int ownership_find(const char *text, enum engine_ownership *ret); /* -EINVAL */
 int judge_acl(struct request *q); /* what ACL headers ask for */
+int judge_object_sse(struct request *q, const struct engine_object *o);
+void answer_sse(struct request *q, const struct engine_object *o);
 int get_absent(struct request *q);
 int put_absent(struct request *q);
 int delete_absent(struct request *q);

@@ -5,6 +5,7 @@
  * The same handler is called again then, so each call looks at the stage first. */
 #include "s3/exchange.h"
 #include "s3/listen.h"
+#include "s3/tls.h"
 #include "util/xaes.h"
 
 #include <signal.h>
@@ -60,13 +61,32 @@ static void *on_target(void *arg, const char *target, struct MHD_Connection *con
     return x;
 }
 
+/* A connection came or went: *state is its mark at the reaper. */
+static void on_connection(void *arg, struct MHD_Connection *connection, void **state, enum MHD_ConnectionNotificationCode what)
+{
+    struct s3_front *f = arg;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        reaper_remove(f->reaper, *state);
+        *state = NULL;
+        return;
+    }
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *state = info ? reaper_add(f->reaper, info->connect_fd) : NULL;
+}
+
+static struct watched *mark_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state, enum MHD_RequestTerminationCode why)
 {
-    (void)arg;
-    (void)connection;
+    struct s3_front *f = arg;
     (void)why;
     struct exchange *x = *state;
     *state = NULL;
+    reaper_idle(f->reaper, mark_of(connection));
     if (x && stream_end(x))
         exchange_free(x);
 }
@@ -177,6 +197,7 @@ static enum MHD_Result start(struct exchange *x, const char *method, bool tls)
     snprintf(q->message.method, sizeof q->message.method, "%s", method);
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, take_header, &q->message);
     take_address(x);
+    reaper_busy(q->front->reaper, mark_of(x->connection));
     q->tls = tls;
     atomic_fetch_add(&q->front->in_flight, 1);
     x->counted = true;
@@ -277,18 +298,17 @@ static void log_line(void *arg, const char *fmt, va_list ap)
 
 /* ---- starting and stopping ---- */
 
-static struct MHD_Daemon *start_daemon(struct s3_front *f, const struct s3_front_config *config, int fd, const char *cert, const char *key)
+struct MHD_Daemon *server_daemon(struct s3_front *f, int fd, const char *cert, const char *key)
 {
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (cert ? MHD_USE_TLS : 0);
     struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)cert}, {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)key},
                                    {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    unsigned connections = config->max_connections ? config->max_connections : CONNECTIONS_DEFAULT;
     return MHD_start_daemon(flags, 0, NULL, NULL, cert ? on_https : on_http, f, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
                             MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)POLLING_THREADS,
-                            MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+                            MHD_OPTION_CONNECTION_LIMIT, f->max_connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
                             MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_URI_LOG_CALLBACK, on_target, f,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, f, MHD_OPTION_UNESCAPE_CALLBACK, leave_as_it_is, NULL,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, f, MHD_OPTION_NOTIFY_COMPLETED, on_completed, f, MHD_OPTION_UNESCAPE_CALLBACK, leave_as_it_is, NULL,
                             MHD_OPTION_ARRAY, cert ? tls : none, MHD_OPTION_END);
 }
 
@@ -297,31 +317,11 @@ static int start_http(struct s3_front *f, const struct s3_front_config *config, 
     int fd, r = listen_on(config->http, &fd, reason);
     if (r < 0)
         return r;
-    f->http = start_daemon(f, config, fd, NULL, NULL);
+    f->http = server_daemon(f, fd, NULL, NULL);
     if (f->http)
         return 0;
     close(fd);
     return reason_fail(reason, EIO, "the HTTP server at %s could not be started", config->http);
-}
-
-static int start_https(struct s3_front *f, const struct s3_front_config *config, struct reason *reason)
-{
-    CLEANUP_FREE char *cert = NULL;
-    char *key = NULL;
-    int fd = -1, r = listen_read_file(config->tls_cert, &cert, reason);
-    if (r == 0)
-        r = listen_read_file(config->tls_key, &key, reason);
-    if (r == 0)
-        r = listen_on(config->https, &fd, reason);
-    if (r == 0 && !(f->https = start_daemon(f, config, fd, cert, key))) {
-        close(fd);
-        r = reason_fail(reason, EINVAL, "the HTTPS server at %s could not be started: are %s and %s a certificate and its key?",
-                        config->https, config->tls_cert, config->tls_key);
-    }
-    if (key)
-        secret_wipe(key, strlen(key));
-    free(key);
-    return r;
 }
 
 static int copy_domains(struct s3_front *f, const struct s3_front_config *config)
@@ -344,13 +344,16 @@ int s3_front_start(const struct s3_front_config *config, struct s3_front **ret, 
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* clients go away; GnuTLS writes without MSG_NOSIGNAL */
     f->engine = config->engine;
     f->region_strict = config->region_strict;
+    f->max_connections = config->max_connections ? config->max_connections : CONNECTIONS_DEFAULT;
     int r = copy_domains(f, config);
+    if (r == 0)
+        r = reaper_start(tls_look, f, &f->reaper);
     if (r == 0)
         r = workers_new(WORKERS_MAX, &f->workers);
     if (r == 0 && config->http)
         r = start_http(f, config, reason);
     if (r == 0 && config->https)
-        r = start_https(f, config, reason);
+        r = tls_start(f, config, reason);
     if (r < 0) {
         s3_front_stop(f);
         return r;
@@ -371,6 +374,7 @@ void s3_front_stop(struct s3_front *f)
     if (!f)
         return;
     atomic_store(&f->stopping, true);
+    tls_freeze(f); /* f->https is fixed from now on */
     quiesce(f->http);
     quiesce(f->https);
     for (int ms = 0; ms < STOP_WAIT_MS && atomic_load(&f->in_flight); ms += 20)
@@ -380,6 +384,9 @@ void s3_front_stop(struct s3_front *f)
         MHD_stop_daemon(f->http);
     if (f->https)
         MHD_stop_daemon(f->https);
+    tls_end_retired(f);
+    reaper_stop(f->reaper);
+    tls_free(f);
     workers_free(f->workers);
     for (size_t n = 0; n < f->domain_count; n++)
         free(f->domains[n]);
@@ -389,7 +396,7 @@ void s3_front_stop(struct s3_front *f)
 
 unsigned s3_front_port(const struct s3_front *f, bool tls)
 {
-    struct MHD_Daemon *d = tls ? f->https : f->http;
+    struct MHD_Daemon *d = tls ? f->https : f->http; /* asked before the certificate can have changed */
     const union MHD_DaemonInfo *info = d ? MHD_get_daemon_info(d, MHD_DAEMON_INFO_LISTEN_FD) : NULL;
     return info ? listen_port(info->listen_fd) : 0;
 }
