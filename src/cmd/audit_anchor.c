@@ -92,7 +92,7 @@ static const struct command anchor_add = {
     .min_operands = 2,
     .max_operands = 2,
     .examples = {{"holdfs audit anchor add --every 10m /mnt/hold file:/mnt/other/heads.jsonl", "A file on another machine's disk"},
-                 {"holdfs audit anchor add --ca-file tsa.pem /mnt/hold tsa:https://tsa.example.org/", "A time-stamp authority"}},
+                 {"holdfs audit anchor add --ca-file tsa.pem /mnt/hold tsa:https://tsa.test/", "A time-stamp authority"}},
     .run = anchor_add_run,
 };
 

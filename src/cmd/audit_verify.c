@@ -448,15 +448,14 @@ const struct command audit_verify = {
     .name = "audit verify",
     .operands = "STORE|MNT|FILE.jsonl",
     .summary = "check that the audit trail is whole",
-    .text = "Recomputes every hash, and checks each signed head and each anchor against the chain. Exit status 0: unbroken. 1: the number of the first record "
-            "that is not as it was, and what is wrong: changed, missing, inserted, moved, tail cut (a head or anchor lies beyond the last record: an older "
-            "state was put back). 2: it could not run. Root of the host can write the whole chain anew from the last anchor on, not before it: keep anchors, "
-            "and a copy of STORE/audit.pub, elsewhere. A file is taken as an export.",
+    .text = "Recomputes every hash, and checks each signed head and anchor. Exit status 0: unbroken. 1: the first record that is not as it was, and what is "
+            "wrong: changed, missing, inserted, moved, tail cut (a head or anchor lies beyond the end). 2: it could not run. Root of the host can write the chain "
+            "anew from the last anchor on, not before it: keep anchors and STORE/audit.pub elsewhere. A file is taken as an export.",
     .options = verify_options,
     .flags = COMMAND_SECRETS | COMMAND_JSON,
     .min_operands = 1,
     .max_operands = 1,
     .examples = {{"holdfs audit verify /mnt/hold", "Of a mount"},
-                 {"holdfs audit verify --anchors /mnt/other/heads.jsonl --public-key audit.pub /srv/store", "Against what is kept elsewhere"}},
+                 {"holdfs audit verify --anchors heads.jsonl --public-key audit.pub /srv/store", "Against what is kept elsewhere"}},
     .run = verify_run,
 };

@@ -40,7 +40,8 @@ void engine_audit_pending(const char *dir, uint32_t uid, int32_t pid, const char
     json_decref(o);
 }
 
-static int line_note(struct engine *e, const char *line, size_t len)
+/* *ret_renewed: M was renewed, so whoever had the old one may have the signing key too. */
+static int line_note(struct engine *e, const char *line, size_t len, bool *ret_renewed)
 {
     const char *event = NULL, *time = NULL, *error = NULL;
     json_int_t uid = 0;
@@ -65,11 +66,12 @@ static int line_note(struct engine *e, const char *line, size_t len)
                                                     .error = error ? -EACCES : 0,
                                                     .error_code = error ? "AccessDenied" : NULL,
                                                     .error_message = error});
+    *ret_renewed |= strcmp(event, "RotateMasterKey") == 0;
     json_decref(o);
     return r;
 }
 
-static int lines_note(struct engine *e, const char *text, size_t len)
+static int lines_note(struct engine *e, const char *text, size_t len, bool *ret_renewed)
 {
     int r = txn_begin(e);
     if (r < 0)
@@ -78,7 +80,7 @@ static int lines_note(struct engine *e, const char *text, size_t len)
         const char *end = memchr(text + at, '\n', len - at);
         size_t line = end ? (size_t)(end - text) - at : len - at;
         if (line)
-            r = line_note(e, text + at, line);
+            r = line_note(e, text + at, line, ret_renewed);
         at += line + 1;
     }
     return txn_end(e, r);
@@ -97,7 +99,10 @@ int trail_pending_take(struct engine *e)
     size_t cap = st.st_size > 2 * PENDING_MAX_BYTES ? 2 * PENDING_MAX_BYTES : (size_t)st.st_size;
     CLEANUP_FREE char *text = malloc(cap + 1);
     ssize_t n = text ? pread(fd, text, cap, 0) : -1;
-    int r = n < 0 ? -EIO : lines_note(e, text, (size_t)n);
+    bool renewed = false;
+    int r = n < 0 ? -EIO : lines_note(e, text, (size_t)n, &renewed);
+    if (r == 0 && renewed) /* encryption.md §1.4: the chain gets a new key */
+        r = trail_key_rotate(e, NULL);
     /* Killed between the two, it is told twice: better than not at all. */
     return r < 0 ? r : ftruncate(fd, 0) < 0 ? -errno : 0;
 }

@@ -35,6 +35,7 @@ def refused(code, function, **kwargs):
 @case("logs 38")
 def who_asked_how_and_with_which_key_is_told(store, s3, name):
     bucket = f"{store.mnt}/{name}"
+    put(bucket, "bucket.versioning", "Enabled")
     put(bucket, "bucket.object-lock", "Enabled")
     done = s3.put_object(Bucket=name, Key="k", Body=b"x", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate="2099-01-01T00:00:00Z",
                          ObjectLockLegalHoldStatus="ON")
@@ -51,6 +52,7 @@ def who_asked_how_and_with_which_key_is_told(store, s3, name):
 @case("logs 39")
 def a_refused_delete_is_recorded_with_its_rule(store, s3, name):
     bucket = f"{store.mnt}/{name}"
+    put(bucket, "bucket.versioning", "Enabled")
     put(bucket, "bucket.object-lock", "Enabled")
     version = s3.put_object(Bucket=name, Key="k", Body=b"x", ObjectLockLegalHoldStatus="ON")["VersionId"]
     refused("AccessDenied", s3.delete_object, Bucket=name, Key="k", VersionId=version)

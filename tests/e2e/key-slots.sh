@@ -8,7 +8,7 @@ store_new
 key() { "$HOLDFS" key "$@"; }
 opens() { "$HOLDFS" bucket list "$@" "$STORE" </dev/null >"$T/out" 2>&1; }
 kinds() { key list-slots --json "$STORE" | python3 -c 'import json, sys; print(*("%d:%s" % (s["n"], s["kind"]) for s in json.load(sys.stdin)["slots"]))'; }
-rest() { (cd "$STORE" && find . -type f ! -name 'store.hdr*' ! -name lock ! -name control -exec sha256sum {} + | sort -k2); }
+rest() { (cd "$STORE" && find . -type f ! -name 'store.hdr*' ! -name lock ! -name control ! -name audit.pending -exec sha256sum {} + | sort -k2); }
 (
     umask 077
     echo 'another horse, another staple' >"$T/pass2"
@@ -110,3 +110,6 @@ is "nothing is left beside them" "" "$(cd "$STORE" && ls -d store.hdr*.new store
 store_mount
 is "all is there" "content more" "$(cat "$MNT/bkt/f" "$MNT/bkt/g" | xargs)"
 store_unmount
+tail_has() { "$HOLDFS" audit tail --passphrase-file "$PASS" -n 1000 --event "$1" "$STORE" | grep -q "$1"; }
+check "the changes of slots are in the audit trail (logs 3.1)" tail_has AddKeySlot
+check "so are the secrets that opened nothing" tail_has OpenStore

@@ -294,10 +294,12 @@ static void what_waited_in_the_file_beside_enters_the_trail(void **state)
     assert_int_equal(engine_open(&config, &e, &reason), -EACCES);
     secret_free(wrong);
     engine_audit_pending(s->dir, 4711, 1, "AddKeySlot", NULL, json_pack("{s:i}", "slot", 3));
+    engine_audit_pending(s->dir, 0, 1, "RotateMasterKey", NULL, NULL);
     store_reopen(s);
     trail_run(s->e, false);
     assert_int_equal(walk(s, "OpenStore").named, 1);
     assert_int_equal(walk(s, "AddKeySlot").named, 1);
+    assert_int_equal(walk(s, "RotateAuditKey").named, 1); /* M was renewed: the signing key is too */
     assert_int_equal(walk(s, NULL).v.fault, AUDIT_SOUND);
     trail_run(s->e, false);
     assert_int_equal(walk(s, "OpenStore").named, 1);
