@@ -17,6 +17,7 @@ E2E_TESTS = \
 	tests/e2e/basics.sh \
 	tests/e2e/borg.sh \
 	tests/e2e/bucketmount.sh \
+	tests/e2e/checkpoints.py \
 	tests/e2e/clock.py \
 	tests/e2e/clock-attested.py \
 	tests/e2e/coreutils.sh \

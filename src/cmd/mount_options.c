@@ -227,7 +227,6 @@ SWITCH(nodev, fuse.dev, false)
 SWITCH(exec, fuse.noexec, false)
 SWITCH(noexec, fuse.noexec, true)
 SWITCH(sync_always, sync_close, true)
-SWITCH(accept_rollback, accept_rollback, true)
 
 /* ---- the table ---- */
 
@@ -269,8 +268,6 @@ static const struct mount_option option_table[] = {
     {"nonempty", NULL, "mount over a directory that is not empty", set_nonempty},
     {"max_idle_threads", "N", "how many waiting threads keep their buffer of 1 MiB (4)", set_max_idle_threads},
     {"min-seq", "N", "refuse a store whose commit_seq (holdfs status) is below N: an earlier state was put back", set_min_seq},
-    {"accept-rollback", NULL, "open a store though its metadata is older than it was; what came after it is forgotten",
-     set_accept_rollback},
     {"ro", NULL, "change nothing, not even the store's own files", set_ro},
     {"suid", NULL, "honour setuid bits (root only; off if not given)", set_suid},
     {"dev", NULL, "honour device nodes (root only; off if not given)", set_dev},

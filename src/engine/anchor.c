@@ -134,8 +134,8 @@ static int rollback_words(struct engine *e, uint64_t at, uint64_t want, const ch
 {
     return reason_fail(reason, ESTALE,
                        "the metadata of '%s' is older than it was: it stands at commit %llu, and %s %llu. Somebody put an earlier state back, "
-                       "or cut its end. Bring the right files back (a backup: doc/operations.md); or go on from the earlier state with "
-                       "--accept-rollback, which forgets what came after it",
+                       "or cut its end. Bring the right files back (a backup: doc/operations.md); or go on from the earlier state, and "
+                       "forget what came after it, with holdfs mount --accept-rollback",
                        e->dir, (unsigned long long)at, what, (unsigned long long)want);
 }
 

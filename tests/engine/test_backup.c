@@ -136,9 +136,45 @@ static void a_backup_killed_leaves_the_copy_before_or_the_new_one(void **state)
     assert_true(old > 40 / stride && new > 0);
 }
 
+static int stop_soon(void *arg, const char *what, uint64_t done, uint64_t total)
+{
+    unsigned *left = arg;
+    (void)what;
+    (void)done;
+    (void)total;
+    return --*left == 0;
+}
+
+static void a_backup_stopped_leaves_the_copy_before(void **state)
+{
+    struct world *w = *state;
+    store_write(&w->s, "big", first, BIG);
+    assert_int_equal(backup(w->s.e, &w->s.c, w->copy), 0);
+    store_write(&w->s, "big", second, BIG);
+    run("cp -a %s %s", w->copy, w->spare);
+    int r = -ECANCELED;
+    unsigned n = 1;
+    for (; r == -ECANCELED; n++) {
+        int fd = open(w->copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const struct engine_backup_params params = {.dir_fd = fd, .dir = w->copy};
+        unsigned left = n;
+        json_t *o = NULL;
+        r = engine_backup(w->s.e, &w->s.c, &params, (struct engine_progress){stop_soon, &left}, &o);
+        json_decref(o);
+        close(fd);
+        char is = copy_content(w);
+        assert_int_equal(is, r == 0 ? '2' : '1');
+        run("rm -rf %s%s", w->copy, "");
+        run("cp -a %s %s", w->spare, w->copy);
+    }
+    assert_int_equal(r, 0);
+    assert_true(n > 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_backup_stopped_leaves_the_copy_before, setup, teardown),
         cmocka_unit_test_setup_teardown(a_backup_killed_leaves_the_copy_before_or_the_new_one, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
