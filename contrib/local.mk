@@ -57,7 +57,7 @@ fuzz:
 	$(srcdir)/tests/fuzz/run build-fuzz $(FUZZ_SECONDS)
 C_FILES = $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')
 SHELL_FILES = $$(git ls-files bootstrap doc/insert-tables contrib/configure-in .ci/run contrib/check contrib/quickstart \
-	contrib/install-packages '*.sh')
+	contrib/install-packages tests/lib/sanitized '*.sh')
 lint: lint-tidy lint-format lint-shell
 lint-tidy:
 	cd $(srcdir) && tests/tidy

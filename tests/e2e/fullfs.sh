@@ -71,7 +71,7 @@ is "each hold has its record, and each record its hold" $((held + 1)) \
     "$("$HOLDFS" audit tail --json -n 100000 --event PutObjectLegalHold "$MNT" | wc -l)"
 
 # the other way round: space made from outside
-while head -c 10M /dev/urandom >"$B/more$((n++))" 2>/dev/null && [ $n -lt 90 ]; do :; done
+while head -c 10M /dev/urandom >"$B/more$n" 2>/dev/null && [ "$n" -lt 90 ]; do n=$((n + 1)); done
 mount -o remount,size=420M "$T/small"
 check "after the filesystem grew writing goes on too" within 20 writes
 store_remount

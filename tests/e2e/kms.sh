@@ -73,7 +73,7 @@ fails "of an old version too" EKEYREVOKED cat "$(version_path "$MNT/bkt/f" 1)"
 fails "so does making" EKEYREVOKED touch "$MNT/bkt/new"
 matches "the reason is told" 'is disabled' "$(attr last-error "$MNT/bkt")"
 is "stat works" 9 "$(stat -c %s "$MNT/bkt/f")"
-for n in $(seq 50); do mv "$MNT/bkt/f" "$MNT/bkt/g" && mv "$MNT/bkt/g" "$MNT/bkt/f"; done
+for _ in $(seq 50); do mv "$MNT/bkt/f" "$MNT/bkt/g" && mv "$MNT/bkt/g" "$MNT/bkt/f"; done
 is "case 49: renamed 100 times" 0 $?
 kms enable "$MNT" alias/pay >/dev/null
 is "enabled again it reads" payslips "$(cat "$MNT/bkt/f")"
@@ -183,6 +183,7 @@ store_mount
 policy() { # policy NAME CONDITION
     printf '{"Version":"2012-10-17","Statement":[{"Sid":"%s","Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::pol/*","Condition":%s}]}' "$1" "$2"
 }
+# shellcheck disable=SC2034 # read by name
 A='{"StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}}' B='{"Null":{"s3:x-amz-server-side-encryption":"true"}}'
 mkdir "$MNT/pol"
 for default in AES256 aws:kms; do

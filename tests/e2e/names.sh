@@ -32,8 +32,8 @@ fails "an overlong encoding is EILSEQ" EILSEQ touch "$B/"$'\xc0\xaf'
 fails "a surrogate is EILSEQ" EILSEQ mkdir "$B/"$'\xed\xa0\x80'
 part=$(printf 'p%.0s' $(seq 250))
 deep=$B
-for n in $(seq 16); do deep=$deep/$part; done
-(cd "$B" && for n in $(seq 16); do mkdir "$part" && cd "$part" || exit 1; done) || bad "sixteen directories of 250 bytes nest"
+for _ in $(seq 16); do deep=$deep/$part; done
+(cd "$B" && for _ in $(seq 16); do mkdir "$part" && cd "$part" || exit 1; done) || bad "sixteen directories of 250 bytes nest"
 fails "a key over 4095 bytes is ENAMETOOLONG" ENAMETOOLONG python3 -c '
 import os, sys
 os.chdir(sys.argv[1])

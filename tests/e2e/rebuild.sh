@@ -106,7 +106,6 @@ check "frames that compaction moved since are found" cmp "$T/moved" "$MNT/docs/m
 check "of the locked version too" cmp "$T/moved" "$MNT/held/later"
 check "the trail of then goes on unbroken" "$HOLDFS" audit verify "$MNT"
 fails "the lock of then holds" EPERM rm "$(version_path "$MNT/held/deed" 1)"
-segments=$(cd "$STORE/segments" && find . -size +0 | sort)
 echo more >"$MNT/docs/more"
 "$HOLDFS" gc "$MNT" >/dev/null && "$HOLDFS" compact "$MNT" >/dev/null
 is "no segment that it does not know is collected" "" "$(comm -23 <(cd "$T/whole/segments" && find . -size +0 | sort) <(cd "$STORE/segments" && find . | sort))"

@@ -10,7 +10,8 @@ store_new
 code() { grep -oE '([0-9A-HJKMNP-TV-Z]{5}-){10}[0-9A-HJKMNP-TV-Z]{5}' | tail -1; }
 first=$(code <"$T/init.out")
 NEW=$T/new PASSNEW='a new and better passphrase'
-export PATH=$(dirname "$HOLDFS"):$PATH
+PATH=$(dirname "$HOLDFS"):$PATH
+export PATH
 
 recipe() { # recipe HEADING [NTH] : the commands of its first (or NTH) block, comments off, with the test's paths
     python3 - "$DOC" "$1" "${2:-1}" <<'PY' | sed -e "s#/etc/holdfs/store.key#$T/store.key#g" -e "s#/srv/store#$STORE#g" -e "s#/srv/new#$NEW#g" \

@@ -25,7 +25,6 @@ store_mount
 head -c 3000000 /dev/urandom >"$T/deed" && cp "$T/deed" "$MNT/held/deed"
 xset "$MNT/held/deed" s3.retention "COMPLIANCE +1y"
 xset "$MNT/held/early" s3.retention "COMPLIANCE +1y"
-seq=$("$HOLDFS" status --json "$MNT" | member commit_seq)
 store_unmount
 keep after
 before=$(segments)
