@@ -33,6 +33,7 @@ E2E_TESTS = \
 	tests/e2e/kernel.py \
 	tests/e2e/key-slots.sh \
 	tests/e2e/kms.sh \
+	tests/e2e/kms-end.py \
 	tests/e2e/lock-attempts.py \
 	tests/e2e/locks.sh \
 	tests/e2e/many.py \

@@ -231,30 +231,21 @@ const struct command kms_verb_rewrap = {
 
 /* ---- imported material ---- */
 
-/* A moment to come, as a lock's date is written. */
-static int expiry_read(const char *text, json_int_t *ret)
-{
-    int64_t ms;
-    bool relative;
-    if (timeform_lock_value(text, &ms, &relative) < 0)
-        return -EINVAL;
-    *ret = relative ? clock_wall_ns() / 1000000 + ms : ms;
-    return 0;
-}
-
 static int import_run(const struct invocation *inv)
 {
     const char *file = invocation_value(inv, "file"), *expires = invocation_value(inv, "expires");
-    json_int_t ms = 0;
+    int64_t ms;
+    bool relative;
     if (!file)
         return command_usage(inv, "--file names the 32 bytes of key material");
-    if (expires && expiry_read(expires, &ms) < 0)
+    if (expires && timeform_lock_value(expires, &ms, &relative) < 0)
         return command_usage(inv, "--expires takes a date as 2027-01-01 or 2027-01-01T00:00:00Z, or +N with s m h d w y");
     CLEANUP_FD int fd = open(file, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return command_refuse("%s: %s", file, strerror(errno));
     json_t *args = kms_args(inv, "import-key-material");
-    json_object_set_new(args, "expires_ms", json_integer(ms));
+    if (expires)
+        json_object_set_new(args, "expires", json_string(expires));
     return stream_operate(inv, "kms.change", args, fd, false);
 }
 

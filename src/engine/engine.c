@@ -533,8 +533,6 @@ void engine_close(struct engine *e)
         close_clean(e);
     pthread_mutex_lock(&e->meta);
     settle_close(e);
-    if (e->kms)
-        kms_uses_close(e);
     inodes_unload(e);
     mfa_close(e);
     kms_close(e);

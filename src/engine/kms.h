@@ -59,7 +59,6 @@ struct kms {
     struct policy *default_policy, *managed_policy;
     struct shared_key *shared; /* M */
     struct held_key *held;     /* M */
-    struct kms_uses *uses;     /* kms_usage.c; M */
 };
 
 /* One use of a key, for the trail (logs.md §3.5). */
@@ -168,8 +167,6 @@ void sse_close(struct engine *e);
 int kms_use_note(struct engine *e, struct caller *c, const struct kms_use *use);
 /* Notes a change of a key. */
 int kms_change_note(struct engine *e, struct caller *c, const char *event, const struct kms_key *k, const char *before, int error);
-void kms_uses_run(struct engine *e);   /* the worker, each second: what was folded. Takes M */
-void kms_uses_close(struct engine *e); /* M */
 int kms_usage(struct engine *e, struct caller *c, const json_t *args, json_t **ret); /* takes M */
 
 #endif

@@ -223,5 +223,4 @@ void kms_run(struct engine *e)
         continue;
     rotate_due(e);
     sse_run(e);
-    kms_uses_run(e);
 }

@@ -227,9 +227,15 @@ static int verb_auto_rotate(struct verb_call *v)
     return r < 0 ? r : tell_key(v);
 }
 
+/* When material expires, as a lock's date is written: by the clock that judges locks. */
 static int verb_import(struct verb_call *v)
 {
-    int r = kms_import(v->e, v->c, v->key, v->material, json_integer_value(json_object_get(v->args, "expires_ms")));
+    const char *expires = text_of(v, "expires");
+    int64_t ms = 0;
+    bool relative = false;
+    if (expires && timeform_lock_value(expires, &ms, &relative) < 0)
+        return reason_fail_s3(&v->c->reason, EINVAL, "ValidationException", "'%.40s' is no date", expires);
+    int r = kms_import(v->e, v->c, v->key, v->material, relative ? compliance_date_ms(v->e) + ms : ms);
     return r < 0 ? r : tell_key(v);
 }
 
