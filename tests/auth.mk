@@ -15,3 +15,7 @@ tests_unit_test_auth_totp_SOURCES = tests/unit/test_auth_totp.c
 tests_unit_test_auth_totp_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 tests_bench_bench_auth_SOURCES = tests/bench/bench_auth.c
 tests_bench_bench_auth_LDADD = libholdfs.a $(HOLDFS_LIBS)
+
+# Who may, over both fronts.
+TESTS += tests/e2e/s3-users.py
+EXTRA_DIST += tests/e2e/s3-users.py

@@ -73,6 +73,7 @@ struct caller {
     struct principal principal; /* engine_caller_init fills it */
     struct reason reason;       /* out: why it was refused */
     const char *denied_action;  /* out: the S3 action that was not allowed, a constant; NULL: none */
+    int64_t retry_after_s;      /* out: with -EAGAIN of engine_mfa_code, for how long still */
     bool mfa;                   /* out: a right MFA code came with this operation (engine_mfa_code, or in a property's value), or allowed it */
     char denial[1024];          /* out: lines on the resource, policy and statement of that, for last-error */
     /* What a request says of itself (auth.md §4.3) beyond what the engine sees: headers, address. Borrowed; NULL on a mount. */

@@ -210,6 +210,7 @@ void engine_caller_init(struct engine *e, struct caller *c, uint32_t uid, uint32
     reason_clear(&c->reason);
     c->denied_action = NULL;
     c->mfa = false;
+    c->retry_after_s = 0;
     c->denial[0] = '\0';
     c->request = NULL;
     c->request_id[0] = '\0';

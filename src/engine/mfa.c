@@ -234,6 +234,7 @@ static int keep(struct engine *e, struct verdict *v)
 static int refuse(struct caller *c, const struct verdict *v)
 {
     trail_refuse(c, "holdfs:UseMfaCode", "mfa", NULL, span_of(NULL, 0), NULL);
+    c->retry_after_s = v->locked_for_s;
     if (v->answer == TOTP_LOCKED)
         return reason_fail_s3(&c->reason, EAGAIN, "AccessDenied", "Mfa device is locked after too many wrong codes%s",
                               strcmp(c->front, "s3") == 0 ? "" : "; a right code is taken again when the lock is over: `holdfs mfa list`");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * DeleteObject and DeleteObjectVersion (s3-api.md §6, retention.md §1.3). That a version really goes is version_remove()'s
  * business (E3). */
+#include "engine/mfa.h"
 #include "engine/object.h"
 
 #include <stdio.h>
@@ -119,8 +120,22 @@ static void note_error(struct engine_delete_item *item, struct caller *c, int er
     snprintf(item->text, sizeof item->text, "%.500s", c->reason.text[0] ? c->reason.text : strerror(-error));
 }
 
+/* retention.md §4: where a code is needed for one of them, all of them fail without it, and nothing is deleted. */
+static int codes_demanded(struct engine *e, struct caller *c, uint32_t bucket, const struct engine_delete_item *items, size_t count)
+{
+    LOCK_SCOPE(&e->meta);
+    struct bucket *b = bucket_by_number(e, bucket);
+    bool versions = false;
+    for (size_t n = 0; n < count; n++)
+        versions |= items[n].version_id != NULL;
+    return b && versions ? mfa_demanded(e, c, "s3:DeleteObjectVersion", b, NULL) : 0;
+}
+
 int engine_objects_delete(struct engine *e, struct caller *c, uint32_t bucket, struct engine_delete_item *items, size_t count)
 {
+    int demanded = codes_demanded(e, c, bucket, items, count);
+    if (demanded < 0)
+        return demanded;
     for (size_t n = 0; n < count; n++) {
         struct engine_delete_item *item = &items[n];
         item->deleted = (struct engine_deleted){.has_id = false};

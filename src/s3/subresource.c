@@ -91,12 +91,18 @@ int delete_subresource(struct request *q)
 int read_mfa(struct request *q, const char *text)
 {
     char serial[160];
-    const char *space = strrchr(text, ' ');
-    if (!space || (size_t)(space - text) >= sizeof serial)
-        return fail(q, "AccessDenied", "x-amz-mfa is the device's serial number, a space, and the code it shows");
-    memcpy(serial, text, (size_t)(space - text));
-    serial[space - text] = '\0';
-    return engine_mfa_code(q->engine, &q->caller, q->bucket.account, serial, space + 1);
+    const char *space = strchr(text, ' ');
+    size_t len = space ? (size_t)(space - text) : 0;
+    if (!len || len >= sizeof serial || strlen(space + 1) != 6 || strspn(space + 1, "0123456789") != 6)
+        return fail_argument(q, "x-amz-mfa", NULL, "x-amz-mfa is the device's serial number, a space, and the six digits it shows");
+    if (!q->tls)
+        return fail(q, "InvalidRequest", "The x-amz-mfa header is accepted over HTTPS only");
+    memcpy(serial, text, len);
+    serial[len] = '\0';
+    int r = engine_mfa_code(q->engine, &q->caller, q->bucket.account, serial, space + 1);
+    if (r == -EAGAIN)
+        answer_header(q, "Retry-After", "%lld", (long long)q->caller.retry_after_s);
+    return r;
 }
 
 int get_policy_status(struct request *q)
