@@ -43,7 +43,7 @@ def secrets_of(store):
         found[f"bucket key {kek_id.hex()[:8]}"] = header.kek_root(epoch).open_sealed(wrapped, aad)
     for number, _, _, _, _, _, record, data in opened.versions():
         for dek in record["map"][1] if record["map"] and len(opened.deks) < 4 else ():
-            found[f"data key {dek['id'].hex()[:8]}"] = opened.dek(number, dek)
+            found[f"data key {dek['id'].hex()[:8]}"] = opened.dek(number, record, dek)
     check(len(found) > 10, f"secrets to look for: {sorted(found)}")
     return found
 
