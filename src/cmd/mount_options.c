@@ -204,6 +204,7 @@ SERVING(https, "https")
 SERVING(tls_cert, "tls-cert")
 SERVING(tls_key, "tls-key")
 SERVING(domain, "domain")
+SERVING(sigv2, "sigv2")
 SERVING(region_strict, "region-strict")
 
 #define SWITCH(symbol, field, to)                                                                            \
@@ -260,6 +261,7 @@ static const struct mount_option option_table[] = {
     {"tls-cert", "FILE", "the certificate of https=, with its chain, in PEM", set_tls_cert},
     {"tls-key", "FILE", "its key, in PEM", set_tls_key},
     {"domain", "NAME", "over S3, take BUCKET.NAME for a bucket's host; may be given again", set_domain},
+    {"sigv2", "off", "over S3, refuse Signature Version 2 in pre-signed URLs, too", set_sigv2},
     {"region-strict", NULL, "over S3, accept only the store's region in signatures", set_region_strict},
     {"allow_other", NULL, "let other users in, each judged as the principal the store has for the uid",
      set_allow_other},

@@ -153,6 +153,7 @@ static const struct option serve_options[] = {
     {"tls-cert", "FILE", "certificate of --https, with its chain, in PEM", NULL, false},
     {"tls-key", "FILE", "its key, in PEM", NULL, false},
     {"domain", "NAME", "take BUCKET.NAME for a bucket's host", NULL, true},
+    {"sigv2", "WHAT", "old signatures: off, or in pre-signed URLs (presigned)", "off|presigned", false},
     {"region-strict", NULL, "accept only the store's region in signatures", NULL, false},
     {0},
 };

@@ -22,6 +22,14 @@ static int add_domain(struct serving *s, const char *value, struct reason *reaso
     return 0;
 }
 
+static int set_sigv2(struct serving *s, const char *value, struct reason *reason)
+{
+    s->sigv2_off = !strcmp(value, "off");
+    if (!s->sigv2_off && strcmp(value, "presigned") != 0)
+        return reason_fail(reason, EINVAL, "sigv2 is off or presigned");
+    return 0;
+}
+
 int serving_set(struct serving *s, const char *name, const char *value, struct reason *reason)
 {
     if (!strcmp(name, "http"))
@@ -34,6 +42,8 @@ int serving_set(struct serving *s, const char *name, const char *value, struct r
         s->tls_key = value;
     else if (!strcmp(name, "region-strict"))
         s->region_strict = true;
+    else if (!strcmp(name, "sigv2"))
+        return set_sigv2(s, value, reason);
     else if (!strcmp(name, "domain"))
         return add_domain(s, value, reason);
     else
@@ -77,6 +87,7 @@ int serving_start(const struct serving *s, struct engine *e, struct s3_front **r
         .domains = s->domains,
         .domain_count = s->domain_count,
         .region_strict = s->region_strict,
+        .sigv2_off = s->sigv2_off,
     };
     return s3_front_start(&config, ret, reason);
 }

@@ -11,7 +11,7 @@ enum { SERVING_DOMAINS = 16 };
 
 struct serving {
     const char *http, *https, *tls_cert, *tls_key; /* borrowed; NULL: not */
-    bool region_strict;
+    bool region_strict, sigv2_off;
     const char *domains[SERVING_DOMAINS];
     size_t domain_count;
     char cert_path[PATH_MAX], key_path[PATH_MAX];

@@ -475,8 +475,7 @@ int authenticate(struct request *q)
     if (v4)
         return query_form(q);
     if (v2)
-        return fail(q, "InvalidRequest",
-                    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.");
+        return authenticate_v2(q);
     struct principal nobody = {.kind = PRINCIPAL_ANONYMOUS};
     engine_caller_sign(q->engine, &q->caller, &nobody);
     return q->content_sha256 ? judge_payload(q, q->content_sha256) : 0;

@@ -39,8 +39,10 @@ static void of_signature(struct request *q)
     if (q->signature.form == SIGNED_NOT)
         return;
     context_add(q, AUTH_AUTH_TYPE, NULL, q->signature.form == SIGNED_HEADER ? "REST-HEADER" : "REST-QUERY-STRING");
-    context_add(q, AUTH_SIGNATURE_VERSION, NULL, "AWS4-HMAC-SHA256");
-    context_add(q, AUTH_SIGNATURE_AGE, NULL, q->signature.age_ms);
+    bool v2 = q->signature.form == SIGNED_QUERY_V2;
+    context_add(q, AUTH_SIGNATURE_VERSION, NULL, v2 ? "AWS" : "AWS4-HMAC-SHA256");
+    if (!v2)
+        context_add(q, AUTH_SIGNATURE_AGE, NULL, q->signature.age_ms);
 }
 
 /* s3:x-amz-copy-source is decoded, without the leading slash and ?versionId. */

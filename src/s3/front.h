@@ -18,7 +18,7 @@ struct s3_front {
     struct tls_files *tls; /* tls.c; NULL without https */
     char **domains;
     size_t domain_count;
-    bool region_strict;
+    bool region_strict, sigv2_off;
     unsigned max_connections;
     atomic_bool stopping;  /* new requests are refused */
     atomic_uint in_flight; /* requests begun and not completed */

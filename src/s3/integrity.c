@@ -107,7 +107,7 @@ static int begin_streaming(struct request *q)
         return 0;
     struct chunked *c = &q->chunked;
     bool is_signed = strncmp(text, "STREAMING-AWS4", 14) == 0;
-    if (q->operation->body != BODY_CONTENT || (is_signed && q->signature.form == SIGNED_NOT))
+    if (q->operation->body != BODY_CONTENT || (is_signed && q->signature.form != SIGNED_HEADER && q->signature.form != SIGNED_QUERY))
         return fail(q, "InvalidRequest", "x-amz-content-sha256 %s is not possible here", text);
     c->form = (is_signed ? CHUNKED_SIGNED : 0) | (strstr(text, "-TRAILER") ? CHUNKED_TRAILER : 0);
     const char *decoded = message_get(&q->message, "x-amz-decoded-content-length");

@@ -225,7 +225,7 @@ static int judge_kms_transport(struct request *q)
     if (!q->tls)
         return fail(q, "InvalidArgument",
                     "Requests specifying Server Side Encryption with AWS KMS managed keys must be made over a secure connection.");
-    if (q->signature.form == SIGNED_NOT)
+    if (q->signature.form == SIGNED_NOT || q->signature.form == SIGNED_QUERY_V2)
         return fail_argument(q, "Authorization", NULL, "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.");
     return 0;
 }

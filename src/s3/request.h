@@ -48,7 +48,7 @@ struct operation {
 
 /* How it was signed (authenticate.c). */
 struct signature {
-    enum { SIGNED_NOT, SIGNED_HEADER, SIGNED_QUERY } form;
+    enum { SIGNED_NOT, SIGNED_HEADER, SIGNED_QUERY, SIGNED_QUERY_V2 } form;
     struct sigv4_scope scope;
     uint8_t key[SIGV4_KEY_BYTES];
     char hex[SIGV4_HEX_CHARS + 1];
@@ -119,9 +119,11 @@ unsigned error_status(const char *code); /* 0: unknown */
 
 /* ---- authenticate.c ---- */
 int authenticate(struct request *q);
+int authenticate_v2(struct request *q); /* authenticate_v2.c: Signature Version 2 in the query */
 
 /* ---- route.c ---- */
 int route(struct request *q); /* operation, or 405, 501 */
+bool route_is_subresource(const char *name);
 
 /* ---- context.c: what policies see (auth.md §4.3) ---- */
 void context_fill(struct request *q);

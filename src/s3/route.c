@@ -139,14 +139,14 @@ static bool listed(const char *const *list, size_t count, const char *name)
     return false;
 }
 
-static bool is_subresource(const char *name)
+bool route_is_subresource(const char *name)
 {
     return listed(subresources, sizeof subresources / sizeof *subresources, name);
 }
 
 static bool is_known(const char *name)
 {
-    return is_subresource(name) || listed(parameters, sizeof parameters / sizeof *parameters, name);
+    return route_is_subresource(name) || listed(parameters, sizeof parameters / sizeof *parameters, name);
 }
 
 static int check_twice(struct request *q)
@@ -184,7 +184,7 @@ static enum request_level level_of(const struct message *m)
 static const char *asked(const struct message *m)
 {
     for (size_t n = 0; n < m->query.count; n++) {
-        if (is_subresource(m->query.v[n].name))
+        if (route_is_subresource(m->query.v[n].name))
             return m->query.v[n].name;
     }
     return NULL;

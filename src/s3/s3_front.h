@@ -21,6 +21,7 @@ struct s3_front_config {
     const char *const *domains;     /* of virtual hosts; copied */
     size_t domain_count;
     bool region_strict;
+    bool sigv2_off;           /* Signature Version 2 is refused in pre-signed URLs, too */
     unsigned max_connections; /* 0: default */
 };
 /* Listens. -EADDRINUSE, -EACCES, -EINVAL with the sentence. */

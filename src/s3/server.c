@@ -344,6 +344,7 @@ int s3_front_start(const struct s3_front_config *config, struct s3_front **ret, 
     sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* clients go away; GnuTLS writes without MSG_NOSIGNAL */
     f->engine = config->engine;
     f->region_strict = config->region_strict;
+    f->sigv2_off = config->sigv2_off;
     f->max_connections = config->max_connections ? config->max_connections : CONNECTIONS_DEFAULT;
     int r = copy_domains(f, config);
     if (r == 0)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who signed it, and what he may: signatures, pre-signed URLs and policies over HTTP.
 
-Cases: s3-api 5; auth 2-9, 10 (but SigV2), 11-13, 20-26, 28, 29, 31, 34, 36, 37, 45, 46, 49, 94; s3-api 10, 92.
+Cases: s3-api 5; auth 2-9, 10 (but SigV2), 11-13, 20-26, 28, 29, 31, 34, 36, 37, 45, 46, 49, 91 (query form), 92, 93, 94; s3-api 10, 92.
 """
 import datetime
 import os
@@ -157,6 +157,30 @@ def presigned_urls(store, s3, b):
     same((403, "AccessDenied"), fetch(url), "permission gone")
     store.run("user", "key", "delete", store.dir, key.id)
     same((403, "InvalidAccessKeyId"), fetch(url), "key gone")
+
+
+@case("auth 91, 92, 93")
+def presigned_urls_of_version_2(store, s3, b):
+    s3.put_bucket_versioning(Bucket=b, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=b, Key="a b/é+c", Body=b"1")
+    old = client(store, signature_version="s3")
+    url = old.generate_presigned_url("get_object", Params={"Bucket": b, "Key": "a b/é+c", "ResponseContentType": "text/x; y=z"})
+    check("AWSAccessKeyId=" in url, url)
+    same((200, b"1"), fetch(url), "GET")
+    same((403, "SignatureDoesNotMatch"), fetch(url.replace("Signature=", "Signature=x")), "changed")
+    same((403, "SignatureDoesNotMatch"), fetch(url + "&versionId=" + "a" * 32), "versionId added")
+    same((403, "AccessDenied"), fetch(re.sub("Expires=[0-9]+", "Expires=1", url)), "expired")
+    same((403, "AccessDenied"), fetch(re.sub("Expires=[0-9]+", f"Expires={int(time.time()) + 8 * 86400}", url)), "8 days ahead")
+    for text in ("Expires=abc", ""):
+        same((403, "AccessDenied"), fetch(re.sub("Expires=[0-9]+", text, url)), text)
+    put = old.generate_presigned_url("put_object", Params={"Bucket": b, "Key": "put", "ContentType": "text/plain", "Metadata": {"x": "1"}})
+    same(200, fetch(put, "PUT", b"x", {"Content-Type": "text/plain"})[0], "PUT")
+    same({"x": "1"}, s3.head_object(Bucket=b, Key="put")["Metadata"], "its metadata")
+    for sub in ("retention", "legal-hold"):
+        same((400, "InvalidRequest"), fetch(put + "&" + sub, "PUT", b"x", {"Content-Type": "text/plain"}), sub)
+    s3.put_bucket_policy(Bucket=b, Policy=document(deny("GetObject", b + "/*", Principal="*", condition={"StringEquals": {"s3:signatureversion": "AWS"}})))
+    same((403, "AccessDenied"), fetch(url), "a policy forbids it")
+    same((200, b"1"), fetch(s3.generate_presigned_url("get_object", Params={"Bucket": b, "Key": "a b/é+c"})), "version 4 it does not")
 
 
 @case("auth 24, 25, 49")

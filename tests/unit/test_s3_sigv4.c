@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Signature Version 4 against S3's published examples (auth case 1: K1-K8 of auth.md §2.9), and the chunked bodies of K6 and K7. */
 #include "s3/chunked.h"
+#include "s3/sigv2.h"
 #include "unit.h"
 
 #include <errno.h>
@@ -78,6 +79,38 @@ static void signatures_are_as_printed(void **state)
         bytes_done(&canonical);
         bytes_done(&text);
         bytes_done(&names);
+        message_done(&m);
+    }
+}
+
+/* ---- Signature Version 2 (auth.md §2.10; auth case 91) ---- */
+
+static void version_2_signatures_are_as_printed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target, *headers[8], *expires, *text, *signature;
+    } known[] = {
+        {"GET", "/johnsmith/photos/puppy.jpg?AWSAccessKeyId=x&Expires=1175139620&Signature=y", {NULL}, "1175139620",
+         "GET\n\n\n1175139620\n/johnsmith/photos/puppy.jpg", "NpgCjnDzrM+WFzoENXmpNDUsSn8="},
+        {"GET", "/b/a%20b/%C3%A9%2Bc?versionId=x%2Fy&AWSAccessKeyId=x&response-content-type=text%2Fplain%3B%20charset%3Dutf-8", {NULL}, "1795521600",
+         "GET\n\n\n1795521600\n/b/a%20b/%C3%A9%2Bc?response-content-type=text/plain; charset=utf-8&versionId=x/y", "cRiwb8vB9FNc9z5qvfgsNS+YduI="},
+        {"PUT", "/b/k", {"content-type", "text/plain", "X-Amz-Server-Side-Encryption", "AES256", "x-amz-meta-x", "1"}, "1795521600",
+         "PUT\n\ntext/plain\n1795521600\nx-amz-meta-x:1\nx-amz-server-side-encryption:AES256\n/b/k", "wito/w2wgKPfrNVvH55disQaFo8="},
+    };
+    for (size_t n = 0; n < sizeof known / sizeof *known; n++) {
+        struct message m = {.target = strdup(known[n].target)};
+        struct bytes text = {0};
+        char signature[SIGV2_CHARS + 1];
+        snprintf(m.method, sizeof m.method, "%s", known[n].method);
+        for (size_t h = 0; known[n].headers[h]; h += 2)
+            message_header(&m, known[n].headers[h], known[n].headers[h + 1]);
+        assert_int_equal(message_read(&m, NULL, 0, NULL), 0);
+        sigv2_string_to_sign(&m, known[n].expires, &text);
+        assert_string_equal(bytes_text(&text), known[n].text);
+        sigv2_sign((const uint8_t *)secret, strlen(secret), text.data, text.len, signature);
+        assert_string_equal(signature, known[n].signature);
+        bytes_done(&text);
         message_done(&m);
     }
 }
@@ -194,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signatures_are_as_printed),
+        cmocka_unit_test(version_2_signatures_are_as_printed),
         cmocka_unit_test(streams_are_verified_in_any_pieces),
         cmocka_unit_test(an_altered_byte_is_found),
         cmocka_unit_test(targets_are_decoded_once),
