@@ -22,6 +22,7 @@
 
 enum {
     REDO_FILE_BYTES = 512 << 10, /* some hundred transactions: what opening after a kill runs again in milliseconds */
+    REDO_LONG_BYTES = 64 << 10,  /* a transaction of that much fills pages of its own: it gains nothing from waiting for others */
     REDO_HEAD_BYTES = 4,         /* length of the record's plaintext */
 };
 
@@ -63,7 +64,7 @@ int redo_append(struct vfs_store *store, const void *rows, size_t len)
 {
     struct redo *redo = &store->redo;
     size_t size = REDO_HEAD_BYTES + len + XAES_OVERHEAD_BYTES;
-    if (redo->fd < 0 || redo->failed || size > REDO_FILE_BYTES - redo->at)
+    if (redo->fd < 0 || redo->failed || len > REDO_LONG_BYTES || size > REDO_FILE_BYTES - redo->at)
         return -ENOSPC;
     redo->record.len = 0;
     bytes_put_u32(&redo->record, (uint32_t)len);

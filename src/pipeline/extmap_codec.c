@@ -79,33 +79,51 @@ static unsigned extent_bits_of(const struct extent *e, const struct extent *gues
            (even ? 0 : EXTENT_LAST) | (whole ? 0 : EXTENT_CUT);
 }
 
+static uint8_t *put_varint(uint8_t *at, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *at++ = (uint8_t)(v | 0x80);
+    *at++ = (uint8_t)v;
+    return at;
+}
+
+static uint8_t *put_u16(uint8_t *at, uint16_t v)
+{
+    *at++ = (uint8_t)(v >> 8);
+    *at++ = (uint8_t)v;
+    return at;
+}
+
+/* A map that was written at random has ten thousand of these: each goes out in one piece. */
 static void extent_encode(const struct extent *e, struct extent guess, struct bytes *out)
 {
+    uint8_t packed[1 + 10 * 10 + 2 * 2], *at = packed;
     unsigned bits = extent_bits_of(e, &guess);
-    bytes_put_u8(out, (uint8_t)bits);
+    *at++ = (uint8_t)bits;
     if (bits & EXTENT_GAP)
-        bytes_put_varint(out, e->offset_bytes - guess.offset_bytes);
+        at = put_varint(at, e->offset_bytes - guess.offset_bytes);
     if (bits & EXTENT_PLACE) {
-        bytes_put_varint(out, e->dek);
-        bytes_put_varint(out, zigzag(e->segment, guess.segment));
+        at = put_varint(at, e->dek);
+        at = put_varint(at, zigzag(e->segment, guess.segment));
         extent_guess_place(&guess, e->dek, e->segment);
-        bytes_put_varint(out, zigzag(e->place_bytes, guess.place_bytes));
-        bytes_put_varint(out, zigzag(e->number, guess.number));
+        at = put_varint(at, zigzag(e->place_bytes, guess.place_bytes));
+        at = put_varint(at, zigzag(e->number, guess.number));
     }
     if (bits & EXTENT_PLAIN)
-        bytes_put_varint(out, e->plain_bytes);
+        at = put_varint(at, e->plain_bytes);
     if (bits & EXTENT_PACKED)
-        bytes_put_u16(out, (uint16_t)(e->plain_bytes - e->cipher_bytes));
+        at = put_u16(at, (uint16_t)(e->plain_bytes - e->cipher_bytes));
     if (bits & EXTENT_RUN)
-        bytes_put_varint(out, e->frames - 2);
+        at = put_varint(at, e->frames - 2);
     if (bits & EXTENT_LAST) {
-        bytes_put_varint(out, e->plain_bytes - e->last_plain_bytes);
-        bytes_put_u16(out, (uint16_t)(e->last_plain_bytes - e->last_cipher_bytes));
+        at = put_varint(at, e->plain_bytes - e->last_plain_bytes);
+        at = put_u16(at, (uint16_t)(e->last_plain_bytes - e->last_cipher_bytes));
     }
     if (bits & EXTENT_CUT) {
-        bytes_put_varint(out, e->skip_bytes);
-        bytes_put_varint(out, extent_run_plain(e) - e->skip_bytes - e->length_bytes);
+        at = put_varint(at, e->skip_bytes);
+        at = put_varint(at, extent_run_plain(e) - e->skip_bytes - e->length_bytes);
     }
+    bytes_put(out, packed, (size_t)(at - packed));
 }
 
 void extmap_encode(const struct extmap *m, struct bytes *out)
