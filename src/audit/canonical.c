@@ -52,8 +52,13 @@ static size_t sequence_len(const uint8_t *p, size_t left)
 void audit_canonical_text(const void *text, size_t len, struct bytes *out)
 {
     const uint8_t *p = text;
+    size_t plain = 0;
     bytes_put(out, "\"", 1);
-    if (utf8_valid(text, len)) {
+    while (plain < len && is_plain(p[plain]) && p[plain] < 0x80)
+        plain++;
+    if (plain == len) { /* nearly always */
+        bytes_put(out, text, len);
+    } else if (utf8_valid(text, len)) {
         put_valid(p, len, out);
     } else {
         for (size_t at = 0; at < len;) {

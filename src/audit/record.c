@@ -4,7 +4,6 @@
 #include "audit/audit.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 
 /* A member of an object being written; `first` becomes false. */
@@ -26,8 +25,15 @@ static void text_member(struct bytes *out, bool *first, const char *member, cons
 
 static void number_member(struct bytes *out, bool *first, const char *member, int64_t number)
 {
+    char text[24], *at = text + sizeof text;
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + rest % 10);
+    while (rest /= 10);
+    if (number < 0)
+        *--at = '-';
     name(out, first, member);
-    bytes_printf(out, "%" PRId64, number);
+    bytes_put(out, at, (size_t)(text + sizeof text - at));
 }
 
 static void bool_member(struct bytes *out, bool *first, const char *member, bool value)

@@ -136,6 +136,38 @@ void trail_time(int64_t wall_ns, char out[40])
         memcpy(dot, "Z", 2);
 }
 
+/* "2026-11-24T12:00:00Z", or with `ms` "...00.123Z", into out. */
+static void second_format(struct second *cached, int64_t ms, bool with_ms, char out[40])
+{
+    int64_t s = ms / 1000;
+    if (cached->s != s || !cached->text[0]) {
+        timeform_format_ms(s * 1000, cached->text);
+        cached->s = s;
+        char *dot = strchr(cached->text, '.');
+        if (dot)
+            *dot = '\0';
+    }
+    size_t len = strlen(cached->text);
+    unsigned rest = (unsigned)(ms % 1000);
+    memcpy(out, cached->text, len);
+    if (with_ms) {
+        const char digits[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
+        memcpy(out + len, digits, 4);
+        len += 4;
+    }
+    memcpy(out + len, "Z", 2);
+}
+
+static void random_take(struct trail *t, void *out, size_t len)
+{
+    if (t->random_left < len) {
+        random_bytes(t->random, sizeof t->random);
+        t->random_left = sizeof t->random;
+    }
+    t->random_left -= len;
+    memcpy(out, t->random + t->random_left, len);
+}
+
 static const char *comm_of(struct trail *t, int32_t pid)
 {
     int64_t now = clock_mono_ns();
@@ -206,7 +238,7 @@ static void put_request(struct trail *t, struct caller *c, char agent[160], stru
     }
     if (!c->request_id[0]) {
         uint64_t random;
-        random_bytes(&random, sizeof random);
+        random_take(t, &random, sizeof random);
         snprintf(c->request_id, sizeof c->request_id, "%016llX", (unsigned long long)random);
     }
     r->request_id = c->request_id;
@@ -288,9 +320,11 @@ int trail_compose(struct engine *e, struct caller *c, const struct trail_event *
     uint8_t uuid[16];
     struct about about;
     json_t *params = NULL;
-    uuid_random(uuid);
+    random_take(e->trail, uuid, sizeof uuid);
+    uuid[6] = (uuid[6] & 0x0f) | 0x40; /* version 4 */
+    uuid[8] = (uuid[8] & 0x3f) | 0x80;
     uuid_format(uuid, id);
-    trail_time(clock_wall_ns(), time);
+    second_format(&e->trail->wall_second, clock_wall_ns() / 1000000, false, time);
     struct audit_record record = {
         .time = time,
         .event_id = id,
@@ -306,7 +340,7 @@ int trail_compose(struct engine *e, struct caller *c, const struct trail_event *
         .extra = {.previous = event->previous, .rule = event->rule, .error = event->error ? strerrorname_np(-event->error) : NULL},
     };
     if (e->clock) {
-        timeform_format_ms(compliance_date_ms(e), clock);
+        second_format(&e->trail->clock_second, compliance_date_ms(e), true, clock);
         record.extra.clock = clock;
     }
     put_identity(c, arn, &record);

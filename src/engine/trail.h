@@ -66,6 +66,12 @@ void trail_refuse(struct caller *c, const char *action, const char *rule, const 
 
 /* ---- the engine's part: opening, transactions, upkeep ---- */
 
+/* A second of a clock, as text once for all records in it. */
+struct second {
+    int64_t s;
+    char text[40]; /* 2026-11-24T12:00:00 */
+};
+
 struct fold;
 struct late;
 struct anchors;
@@ -89,6 +95,9 @@ struct trail {
     uint64_t fold_next;
     struct anchors *anchors;               /* trail_anchor.c */
     struct bytes text, row;                /* scratch */
+    uint8_t random[512];                   /* for ids: one call for many records */
+    size_t random_left;
+    struct second wall_second, clock_second;
     int32_t comm_pid;                      /* /proc/PID/comm, kept for a moment */
     int64_t comm_mono_ns;
     char comm[20];
