@@ -130,6 +130,13 @@ def a_policy_that_asks_for_encryption_denies_a_mount_that_does_not_say_so(store,
     check("s3:x-amz-server-side-encryption" in text and "sse=AES256" in text, f"last-error names the key and the option: {text}")
     users.decides(ALLOW, "root", "PutObject", arn(name + "/f"), s3__x_amz_server_side_encryption="AES256")
     users.decides(EXPLICIT, "root", "PutObject", arn(name + "/f"), s3__x_amz_server_side_encryption="aws:kms")
+    store.remount("allow_other,sse=AES256")
+    try:
+        works(0, spill, bucket + "/f")
+        same("AES256", get(bucket + "/f", "server-side-encryption"), "with the option it works")
+    finally:
+        store.remount("allow_other")
+    denied(0, spill, bucket + "/f")
 
 
 @case("auth 35")
