@@ -33,3 +33,8 @@ check_PROGRAMS += tests/engine/test_mfa
 tests_engine_test_mfa_SOURCES = tests/engine/test_mfa.c tests/engine/rig.c
 tests_engine_test_mfa_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
 TESTS += tests/engine/test_mfa
+
+check_PROGRAMS += tests/engine/test_kms
+tests_engine_test_kms_SOURCES = tests/engine/test_kms.c tests/engine/store.c
+tests_engine_test_kms_LDADD = libholdfs.a $(HOLDFS_LIBS) $(CMOCKA_LIBS)
+TESTS += tests/engine/test_kms

@@ -272,7 +272,7 @@ static json_t *bucket_json(const struct bucket *b)
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:s, s:s, s:s}", "name", b->name, "id", id, "created",
                   created, "owner", b->account, "versioning", versioning_names[b->versioning], "object_lock",
                   b->object_lock, "settle_s", (json_int_t)b->settle_s, "compression",
-                  b->compress ? "zstd" : "none", "encryption", "AES256", "key", kek);
+                  b->compress ? "zstd" : "none", "encryption", b->sse_mode == ENVELOPE_SSE_KMS ? "aws:kms" : "AES256", "key", kek);
     if (!out)
         return NULL;
     json_object_set_new(out, "orphan_keep_s",

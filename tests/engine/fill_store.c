@@ -55,15 +55,16 @@ static int fill(struct engine *e, unsigned long count)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
-        fprintf(stderr, "usage: fill_store STORE PASSPHRASE-FILE COUNT\n");
+    if (argc != 4 && argc != 5) {
+        fprintf(stderr, "usage: fill_store STORE PASSPHRASE-FILE COUNT [aws:kms]\n");
         return 2;
     }
     struct reason reason = {0};
     struct unlock unlock;
     int r = unlock_from_file(SLOT_PASSPHRASE, argv[2], &unlock, &reason);
     struct engine *e = NULL;
-    struct engine_config config = {.dir = argv[1], .unlock = &unlock, .owner_text = "fill_store", .settle_default_s = 1};
+    struct engine_config config = {.dir = argv[1], .unlock = &unlock, .owner_text = "fill_store", .settle_default_s = 1,
+                                   .sse = argc > 4 ? argv[4] : NULL};
     if (r == 0) {
         r = engine_open(&config, &e, &reason);
         secret_free(unlock.secret);
