@@ -194,7 +194,7 @@ static int mount_run(const struct invocation *inv)
             mount_options_add(&options, inv->given[i].value, false, &reason) < 0)
             return command_usage(inv, "%s", reason.text);
     const char *min_seq = invocation_value(inv, "min-seq");
-    if (min_seq && mount_options_min_seq(&options, min_seq, &reason) < 0)
+    if (min_seq && min_seq_read(min_seq, &options.min_seq, &reason) < 0)
         return command_usage(inv, "%s", reason.text);
     options.accept_rollback |= invocation_has(inv, "accept-rollback");
     options.mfa_code = invocation_value(inv, "mfa");

@@ -43,7 +43,7 @@ void mount_options_done(struct mount_options *o);
 /* Adds a list "ro,settle=5,...". A comma in a value is written `\,`. -EINVAL names an unknown option;
  * `sloppy` passes over it. */
 int mount_options_add(struct mount_options *o, const char *list, bool sloppy, struct reason *reason);
-int mount_options_min_seq(struct mount_options *o, const char *value, struct reason *reason); /* of --min-seq */
+int min_seq_read(const char *value, uint64_t *ret, struct reason *reason); /* of --min-seq */
 /* What follows from several options together. */
 int mount_options_check(struct mount_options *o, struct reason *reason);
 void mount_options_manual(FILE *f); /* roff: the OPTIONS of mount.fuse.holdfs(8) */

@@ -179,19 +179,19 @@ static int set_max_idle_threads(struct mount_options *o, const char *value, stru
     return 0;
 }
 
-static int set_min_seq(struct mount_options *o, const char *value, struct reason *reason)
+int min_seq_read(const char *value, uint64_t *ret, struct reason *reason)
 {
     char *end;
     errno = 0;
-    o->min_seq = strtoumax(value, &end, 10);
+    *ret = strtoumax(value, &end, 10);
     if (end == value || *value == '-' || *end || errno)
         return reason_fail(reason, EINVAL, "min-seq takes a number: a commit_seq that `holdfs status` told");
     return 0;
 }
 
-int mount_options_min_seq(struct mount_options *o, const char *value, struct reason *reason)
+static int set_min_seq(struct mount_options *o, const char *value, struct reason *reason)
 {
-    return set_min_seq(o, value, reason);
+    return min_seq_read(value, &o->min_seq, reason);
 }
 
 #define SERVING(symbol, name)                                                                                \

@@ -2,6 +2,7 @@
  * holdfs serve: the HTTP front alone. Opens the store, listens, answers commands, until it is told to end. */
 #include "cmd/control.h"
 #include "cmd/daemon.h"
+#include "cmd/mount.h"
 #include "cmd/secrets.h"
 #include "cmd/serving.h"
 #include "util/cleanup.h"
@@ -24,6 +25,7 @@ struct serve_work {
     struct s3_front *front;
     struct control_server *control;
     struct serving serving;
+    uint64_t min_seq; /* 0: any */
 };
 
 static int serve_read(struct serve_work *w, struct reason *reason)
@@ -36,6 +38,9 @@ static int serve_read(struct serve_work *w, struct reason *reason)
         r = serving_set(&w->serving, inv->given[i].option->name, inv->given[i].value, reason);
         r = r == -ENOENT ? 0 : r;
     }
+    const char *min_seq = invocation_value(inv, "min-seq");
+    if (r == 0 && min_seq)
+        r = min_seq_read(min_seq, &w->min_seq, reason);
     if (r == 0)
         r = serving_check(&w->serving, reason);
     if (r == 0 && !serving_any(&w->serving))
@@ -66,8 +71,13 @@ static int serve_open(struct serve_work *w, struct reason *reason)
     CLEANUP_FREE char *owner = NULL;
     if (asprintf(&owner, "serve %s", where) < 0)
         owner = NULL;
-    struct engine_config config = {
-        .dir = w->store, .unlock = &unlock, .owner_text = owner ? owner : "serve", .settle_default_s = -1};
+    struct engine_config config = {.dir = w->store,
+                                   .unlock = &unlock,
+                                   .owner_text = owner ? owner : "serve",
+                                   .settle_default_s = -1,
+                                   .min_seq = w->min_seq,
+                                   .accept_rollback = invocation_has(w->inv, "accept-rollback"),
+                                   .mfa_code = invocation_value(w->inv, "mfa")};
     r = engine_open(&config, &w->engine, reason);
     secret_free(unlock.secret);
     return r;
@@ -154,6 +164,9 @@ static const struct option serve_options[] = {
     {"tls-key", "FILE", "its key, in PEM", NULL, false},
     {"domain", "NAME", "take BUCKET.NAME for a bucket's host", NULL, true},
     {"sigv2", "WHAT", "old signatures: off, or in pre-signed URLs (presigned)", "off|presigned", false},
+    {"accept-rollback", NULL, "open a store though its metadata is older than it was; what came after it is forgotten", NULL, false},
+    {"mfa", "CODE", "with --accept-rollback, where a device is enrolled: a code of it", NULL, false},
+    {"min-seq", "N", "refuse a store whose commit_seq (holdfs status) is below N", NULL, false},
     {"region-strict", NULL, "accept only the store's region in signatures", NULL, false},
     {0},
 };

@@ -101,7 +101,7 @@ matches "and what is lost" 'not known any more' "$out"
 matches "and that segments hold more" 'Segments hold data under [0-9]+ keys' "$out"
 store_mount
 is "the state of then" "content 1" "$(cat "$MNT/docs/f1")"
-is "directories too" dir "$(ls "$MNT/docs" | grep -v '^f\|moved\|gone\|since')"
+is "directories too" dir "$(names_in "$MNT/docs" | grep -v '^f\|moved\|gone\|since')"
 check "frames that compaction moved since are found" cmp "$T/moved" "$MNT/docs/moved"
 check "of the locked version too" cmp "$T/moved" "$MNT/held/later"
 check "the trail of then goes on unbroken" "$HOLDFS" audit verify "$MNT"

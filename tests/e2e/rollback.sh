@@ -71,12 +71,17 @@ daemon_kill
 truncate -s "$cut_at" "$STORE/meta.db-wal"
 refused "22 the end cut from the log is noticed" 'is older than it was' mount --passphrase-file "$PASS" "$STORE" "$MNT"
 check "22 and accepted on demand" mount_with --accept-rollback
-is "which is a state of before" "" "$(ls "$MNT/held" | grep late20)"
+is "which is a state of before" "" "$(names_in "$MNT/held" | grep late20)"
 store_unmount
+
+keep now && put_back before
+refused "serve refuses earlier metadata, too" 'is older than it was' serve -f --http 127.0.0.1:0 --passphrase-file "$PASS" "$STORE"
+refused "and what is below --min-seq" 'is older than it was' serve -f --http 127.0.0.1:0 --min-seq 99999999 --passphrase-file "$PASS" "$STORE"
+put_back now
 
 # Off-host: an anchor that was noted elsewhere.
 refused "--min-seq refuses less" 'min-seq asks for 99999999' mount --min-seq 99999999 --passphrase-file "$PASS" "$STORE" "$MNT"
-check "and lets more pass" mount_with --min-seq 5
+check "and lets more pass" mount_with --min-seq "$seq"
 store_unmount
 check "also as a mount option" mount_with -o min-seq=5
 store_unmount
