@@ -124,3 +124,14 @@ int naming_prune(struct engine *e, struct bucket *b, struct span key)
     }
     return 0;
 }
+
+int naming_show_dirs(struct engine *e, struct bucket *b, struct span key)
+{
+    struct version v;
+    int r = version_load(e, b->number, key, 0, &v);
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    bool object = !(v.flags & VERSION_MARKER);
+    version_done(&v);
+    return object ? version_make_parents(e, b, span_of(key.p, naming_shown_len(key))) : 0;
+}

@@ -491,6 +491,8 @@ bool naming_key_shows(struct span key);                /* all its segments */
 size_t naming_shown_len(struct span key); /* of the leading segments that do: a directory, where it is not all of the key */
 /* The first object below a directory of which nothing shows any more: 1 with its key, 0. M */
 int naming_below(struct engine *e, const struct bucket *b, struct span dir, uint8_t key[4096], size_t *ret_len);
+/* Of an object whose key cannot be shown, the directories that can (S3's folder `d/` is one itself). M, txn. */
+int naming_show_dirs(struct engine *e, struct bucket *b, struct span key);
 /* After a key went other than through the mount: directories that nobody made and nothing is in any more go, and objects they hid
  * show again. M, txn. */
 int naming_prune(struct engine *e, struct bucket *b, struct span key);

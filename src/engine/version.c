@@ -528,7 +528,7 @@ static int show_next(struct engine *e, struct bucket *b, struct span key, bool k
     struct tree_row row;
     uint64_t had = 0;
     if (!naming_key_shows(key))
-        return 0;
+        return naming_show_dirs(e, b, key);
     int r = e->meta_ops->tree_get(e->m, b->number, key, &row);
     if (r == 0 && row.kind == TREE_DIR)
         return 0; /* a directory has taken the name */

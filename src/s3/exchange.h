@@ -33,7 +33,6 @@ struct exchange {
     enum exchange_stage stage;
     uint8_t *piece; /* of the body that comes */
     size_t piece_len;
-    uint64_t dropped;
     bool counted;
     bool streams;
     struct stream stream;

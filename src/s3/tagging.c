@@ -119,7 +119,9 @@ static int read_retention(struct request *q, char out[96])
         r = xmlin_malformed(q);
     if (r == 0 && until[0] && timeform_lock_date(until, &ms) < 0)
         r = xmlin_malformed(q);
-    snprintf(out, 96, mode[0] ? "%s %s" : "", mode, until);
+    out[0] = '\0';
+    if (mode[0])
+        snprintf(out, 96, "%s %s", mode, until);
     return r;
 }
 

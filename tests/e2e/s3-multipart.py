@@ -135,6 +135,42 @@ def a_killed_daemon_loses_no_part(store, s3, b):
     same(0, store.run("fsck", store.dir, ok=False).returncode, "fsck")
 
 
+@case("design 4")
+def collection_leaves_what_is_on_its_way(store, s3, b):
+    data = os.urandom(12 << 20)
+    headers = {"host": f"127.0.0.1:{store.port}", "transfer-encoding": "chunked"}
+    sign(store.root, "PUT", f"/{b}/k", headers, "UNSIGNED-PAYLOAD")
+    c = http.client.HTTPConnection("127.0.0.1", store.port, timeout=60)
+    c.putrequest("PUT", f"/{b}/k", skip_host=True, skip_accept_encoding=True)
+    for name, value in headers.items():
+        c.putheader(name, value)
+    c.endheaders()
+    for at in range(0, len(data), 4 << 20):
+        c.send(b"%x\r\n%s\r\n" % (4 << 20, data[at:at + (4 << 20)]))
+        store.run("gc", store.dir)
+        store.run("compact", store.dir)
+    c.send(b"0\r\n\r\n")
+    same(200, c.getresponse().status, "PUT")
+    c.close()
+    store.run("gc", store.dir)
+    same(data, body(s3, b, "k"), "content")
+
+
+@case("mount 2")
+def odd_keys_are_exported_and_come_back(store, s3, b):
+    for key in ("a//b", "d/", "a", "./x", "x/"):
+        s3.put_object(Bucket=b, Key=key, Body=key.encode())
+    want = (keys(s3, b), listed(os.path.join(store.mnt, b)))
+    stream = os.path.join(store.scratch, "stream")
+    with open(stream, "wb") as f:
+        subprocess.run([store.binary, "export", f"{store.dir}/{b}"], stdout=f, stderr=subprocess.DEVNULL, check=True)
+    with open(stream, "rb") as f:
+        subprocess.run([store.binary, "import", f"{store.dir}/{b}-back"], stdin=f, stdout=subprocess.DEVNULL, check=True)
+    same(want, (keys(s3, b + "-back"), listed(os.path.join(store.mnt, b + "-back"))), "keys, and what the mount shows")
+    same(b"a//b", body(s3, b + "-back", "a//b"), "content")
+    same(0, store.run("fsck", store.dir, ok=False).returncode, "fsck")
+
+
 @case("s3-api 70, 71")
 def claims_on_the_whole(store, s3, b):
     u, parts = upload(s3, b, "k", ChecksumAlgorithm="SHA256")
