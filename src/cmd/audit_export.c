@@ -208,7 +208,7 @@ const struct command audit_export = {
     .min_operands = 1,
     .max_operands = 1,
     .examples = {{"holdfs audit export -o /mnt/other/audit /mnt/hold", "All of it"},
-                 {"holdfs audit export --format cloudtrail --since 30d -o out /mnt/hold", "The last month, for a CloudTrail reader"}},
+                 {"holdfs audit export --format cloudtrail --since -30d -o out /mnt/hold", "The last month, for a CloudTrail reader"}},
     .run = export_run,
 };
 

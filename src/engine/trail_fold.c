@@ -17,6 +17,13 @@ enum {
     FOLD_NAME_CHARS = 40,
 };
 
+struct late {
+    struct late *next;
+    char what[256], bucket[64], version_id[33];
+    size_t key_len;
+    uint8_t key[];
+};
+
 struct fold {
     struct fold *next; /* newest first */
     uint64_t number, hash, count;
@@ -48,6 +55,11 @@ void trail_folds_free(struct engine *e)
         fold_free(f);
     }
     t->fold_count = 0;
+    while (t->late) {
+        struct late *late = t->late;
+        t->late = late->next;
+        free(late);
+    }
 }
 
 static uint64_t hash_of(const uint8_t *p, size_t len)
@@ -372,13 +384,6 @@ void engine_audit_refused(struct engine *e, struct caller *c, const char *operat
 }
 
 /* ---- integrity events: found with any lock held, recorded by the worker ---- */
-
-struct late {
-    struct late *next;
-    char what[256], bucket[64], version_id[33];
-    size_t key_len;
-    uint8_t key[];
-};
 
 void trail_integrity(struct engine *e, const char *what, const char *bucket, struct span key, const char *version_id)
 {
