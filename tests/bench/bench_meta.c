@@ -2,6 +2,7 @@
  * Measures a metadata engine: usage bench_meta DIR PAGE_SIZE [OBJECTS]. DIR must be empty. Prints one line
  * per figure. */
 #include "meta/meta.h"
+#include "util/cleanup.h"
 #include "util/reason.h"
 
 #include <pthread.h>
@@ -15,6 +16,7 @@
 static const struct meta_ops *ops;
 static struct meta *meta;
 static uint64_t next_seq = 1;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* what the engine's is */
 
 static void must(int r, const char *what)
 {
@@ -41,6 +43,7 @@ static void publish(uint64_t i)
     struct inode_row inode = {.ino = i + 2, .bucket = 1, .key = key, .body = span_of(body, 24)};
     struct version_row version = {
         .bucket = 1, .key = key, .seq = next_seq++, .ino = i + 2, .body = span_of(body, sizeof(body))};
+    LOCK_SCOPE(&lock);
     must(ops->begin(meta), "begin");
     must(ops->tree_put(meta, &tree), "tree_put");
     must(ops->inode_put(meta, &inode), "inode_put");
@@ -104,7 +107,7 @@ static void *checkpoint_often(void *arg)
 {
     volatile bool *stop = arg;
     while (!*stop) {
-        must(ops->checkpoint(meta, false, NULL), "checkpoint");
+        must(ops->checkpoint(meta, false, &lock), "checkpoint");
         usleep(20000);
     }
     return NULL;
