@@ -79,6 +79,7 @@ refused "serve refuses earlier metadata, too" 'is older than it was' serve -f --
 refused "and what is below --min-seq" 'is older than it was' serve -f --http 127.0.0.1:0 --min-seq 99999999 --passphrase-file "$PASS" "$STORE"
 put_back now
 
+seq=$("$HOLDFS" status --json --passphrase-file "$PASS" "$STORE" | member commit_seq)
 # Off-host: an anchor that was noted elsewhere.
 refused "--min-seq refuses less" 'min-seq asks for 99999999' mount --min-seq 99999999 --passphrase-file "$PASS" "$STORE" "$MNT"
 check "and lets more pass" mount_with --min-seq "$seq"
