@@ -11,6 +11,8 @@
 
 enum { LATE_S = 120 /* a folded refusal enters the chain up to a minute after its time */ };
 
+static const int64_t last_s = 253402300799; /* the end of the year 9999 */
+
 /* ---- pages ---- */
 
 static int place_of_head(const json_t *head, struct audit_place *ret)
@@ -125,8 +127,9 @@ int audit_seek(struct audit_reader *r, const char *time, struct reason *reason)
 {
     struct instant at;
     char early[40], here[40];
-    if (timeform_parse_ns(time, strlen(time), &at) < 0)
-        return reason_fail(reason, EINVAL, "'%s' is no time", time);
+    bool relative;
+    if (timeform_parse(time, (struct instant){last_s, 0}, &at, &relative, reason) < 0)
+        return -EINVAL;
     timeform_format_ms((at.sec - LATE_S) * 1000, early);
     uint64_t low = r->start.seq + 1, high = r->last + 1;
     while (low < high) {
