@@ -112,6 +112,8 @@ int draft_envelope_set(struct engine *e, struct inode *i, struct envelope *env, 
 int draft_begin_by(struct engine_handle *h)
 {
     struct inode *i = h->inode;
+    if (atomic_load(&h->taken) && h->env)
+        return sse_handle_follows(h, h->env);
     if (i->draft)
         return 0;
     int r = draft_begin(h->engine, i, &h->principal);

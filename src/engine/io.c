@@ -385,7 +385,7 @@ ssize_t engine_write(struct engine_handle *h, const void *buf, size_t len, uint6
         return r;
     struct inode *i = h->inode;
     pthread_rwlock_wrlock(&i->content_lock);
-    r = atomic_load(&h->taken) ? sse_handle_follows(h, h->env) : draft_begin_by(h);
+    r = draft_begin_by(h);
     if (r == 0)
         r = draft_write(h->engine, i, buf, len, offset);
     pthread_rwlock_unlock(&i->content_lock);

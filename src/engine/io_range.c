@@ -90,6 +90,19 @@ static void copy_lock(struct inode *a, struct inode *b, bool lock)
     }
 }
 
+/* May the source be read through its handle, as it is now? C held. */
+static int source_follows(struct engine_handle *in)
+{
+    struct envelope *env;
+    {
+        LOCK_SCOPE(&in->engine->meta);
+        env = envelope_ref(in->inode->draft ? in->inode->draft->env : in->inode->record.env);
+    }
+    int r = sse_handle_follows(in, env);
+    envelope_unref(env);
+    return r;
+}
+
 static int copy_shared(struct engine_handle *in, uint64_t in_offset, struct engine_handle *out, uint64_t out_offset,
                        uint64_t *length)
 {
@@ -105,7 +118,9 @@ static int copy_shared(struct engine_handle *in, uint64_t in_offset, struct engi
     if (from == to && in_offset < out_offset + *length && out_offset < in_offset + *length)
         return -EINVAL;
     struct extmap *part;
-    int r = draft_begin_by(out);
+    int r = source_follows(in);
+    if (r == 0)
+        r = draft_begin_by(out);
     if (r == 0)
         r = copy_source_map(e, from, to, in_offset, *length, &part);
     if (r == 0) {

@@ -115,6 +115,8 @@ int kms_schedule(struct engine *e, struct caller *c, struct kms_key *k, unsigned
 int kms_cancel(struct engine *e, struct caller *c, struct kms_key *k);
 /* lockout: also where nobody could set it again. */
 int kms_policy_set(struct engine *e, struct caller *c, struct kms_key *k, const char *text, size_t len, bool lockout);
+bool kms_policy_locks_out(const struct engine *e, const struct policy *policy, const char *arn);
+int kms_lockout(struct reason *reason); /* the words of that */
 const char *kms_policy_text(const struct engine *e, const struct kms_key *k, size_t *ret_len);
 int kms_rotate(struct engine *e, struct caller *c, struct kms_key *k);
 int kms_auto_rotate(struct engine *e, struct caller *c, struct kms_key *k, unsigned days); /* 0: off */

@@ -219,6 +219,21 @@ int kms_cancel(struct engine *e, struct caller *c, struct kms_key *k)
     return key_change(e, k, &fresh);
 }
 
+bool kms_policy_locks_out(const struct engine *e, const struct policy *policy, const char *arn)
+{
+    struct principal root = iam_root_of(e->iam->accounts[0]);
+    struct auth_request q = {.principal = &root, .action = "kms:PutKeyPolicy", .bucket_account = e->conf.account_id,
+                             .resource = arn, .region = e->conf.region, .policies = {.resource = policy}};
+    return auth_judge(&q, NULL, NULL) < 0;
+}
+
+int kms_lockout(struct reason *reason)
+{
+    return reason_fail_s3(reason, EINVAL, "MalformedPolicyDocumentException",
+                          "nobody could set this key's policy again: it denies the account's root kms:PutKeyPolicy; "
+                          "--bypass-policy-lockout-safety-check of set-policy sets it all the same");
+}
+
 int kms_policy_set(struct engine *e, struct caller *c, struct kms_key *k, const char *text, size_t len, bool lockout)
 {
     struct policy *fresh = NULL;
@@ -228,15 +243,8 @@ int kms_policy_set(struct engine *e, struct caller *c, struct kms_key *k, const 
     if (r < 0)
         return r;
     r = kms_policy_put(e, k, text, len, &fresh, &c->reason);
-    if (r == 0 && !lockout) {
-        struct principal root = iam_root_of(e->iam->accounts[0]);
-        struct auth_request q = {.principal = &root, .action = "kms:PutKeyPolicy", .bucket_account = e->conf.account_id,
-                                 .resource = k->arn, .region = e->conf.region, .policies = {.resource = fresh}};
-        if (auth_judge(&q, NULL, NULL) < 0)
-            r = reason_fail_s3(&c->reason, EINVAL, "MalformedPolicyDocumentException",
-                               "nobody could set this key's policy again: it denies the account's root kms:PutKeyPolicy; "
-                               "--bypass-policy-lockout-safety-check sets it all the same");
-    }
+    if (r == 0 && !lockout && kms_policy_locks_out(e, fresh, k->arn))
+        r = kms_lockout(&c->reason);
     r = txn_end(e, r);
     if (r < 0) {
         policy_unref(fresh);

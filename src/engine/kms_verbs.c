@@ -130,14 +130,20 @@ static int verb_create(struct verb_call *v)
         return reason_fail_s3(&v->c->reason, EINVAL, "ValidationException", "the origin of a key's material is HOLDFS or EXTERNAL");
     if (policy) { /* judged before there is a key: a document that is none makes none */
         struct policy *check;
+        uint8_t any[16] = {0};
+        char arn[KMS_ARN_CHARS];
+        kms_arn(v->e, any, arn);
         int r = policy_parse(policy, strlen(policy), &(struct policy_scope){.kind = POLICY_KEY, .resource = "arn:aws:kms:*:*:key/*"}, &check, &v->c->reason);
         if (r < 0)
             return r;
+        bool lockout = kms_policy_locks_out(v->e, check, arn);
         policy_unref(check);
+        if (lockout)
+            return kms_lockout(&v->c->reason);
     }
     int r = kms_key_make(v->e, description, origin && origin[0] == 'E', false, &v->key);
     if (r == 0 && policy)
-        r = kms_policy_set(v->e, v->c, v->key, policy, strlen(policy), flag_of(v, "bypass-policy-lockout-safety-check"));
+        r = kms_policy_set(v->e, v->c, v->key, policy, strlen(policy), true);
     return r < 0 ? r : tell_key(v);
 }
 

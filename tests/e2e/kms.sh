@@ -26,6 +26,11 @@ refused "nor one of holdfs's own" 'alias/aws/' kms alias create "$MNT" alias/aws
 refused "nor one with other letters" 'no alias' kms alias create "$MNT" 'alias/a b' "$id"
 is "it names the key" "$arn" "$(kms describe --json "$MNT" alias/pay | member Arn)"
 refused "case 37: a key id that is none" "Invalid keyId 'fake-key-id'" kms describe "$MNT" fake-key-id
+printf '{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"kms:*","Resource":"*"}]}' >"$T/closed.json"
+keys=$(kms list --json "$MNT" | grep -c KeyId)
+refused "a policy that nobody could change makes no key" 'nobody could set' kms create-key --policy "$T/closed.json" "$MNT"
+is "none was made" "$keys" "$(kms list --json "$MNT" | grep -c KeyId)"
+refused "nor is it set" 'nobody could set' kms set-policy "$MNT" "$id" "$T/closed.json"
 refused "a region that is not the store's" 'Invalid arn eu-x' kms describe "$MNT" "${arn/us-east-1/eu-x}"
 
 # Bucket default, read and written.
