@@ -23,7 +23,8 @@ void upload_head_key(struct upload_key *k, char kind, const char *id, struct spa
     k->p[0] = UPLOAD_BYTE;
     k->p[1] = (uint8_t)kind;
     memcpy(k->p + 2, id, ENGINE_UPLOAD_ID_CHARS);
-    memcpy(k->p + UPLOAD_PREFIX_BYTES, key.p, key.len);
+    if (key.len)
+        memcpy(k->p + UPLOAD_PREFIX_BYTES, key.p, key.len);
     k->len = UPLOAD_PREFIX_BYTES + key.len;
 }
 

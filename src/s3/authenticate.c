@@ -310,7 +310,8 @@ static int header_form(struct request *q, const char *text)
     if (r == 0)
         r = judge_signature(q, c, false, q->content_sha256);
     q->signature.form = SIGNED_HEADER;
-    snprintf(q->signature.age_ms, sizeof q->signature.age_ms, "%lld", (long long)(clock_wall_ns() / 1000000 - c->time_s * 1000));
+    if (r == 0) /* else there may be no time */
+        snprintf(q->signature.age_ms, sizeof q->signature.age_ms, "%lld", (long long)(clock_wall_ns() / 1000000 - c->time_s * 1000));
     return r;
 }
 
@@ -433,7 +434,8 @@ static int query_form(struct request *q)
     if (r == 0)
         r = judge_signature(q, c, true, payload);
     q->signature.form = SIGNED_QUERY;
-    snprintf(q->signature.age_ms, sizeof q->signature.age_ms, "%lld", (long long)(clock_wall_ns() / 1000000 - c->time_s * 1000));
+    if (r == 0)
+        snprintf(q->signature.age_ms, sizeof q->signature.age_ms, "%lld", (long long)(clock_wall_ns() / 1000000 - c->time_s * 1000));
     if (r == 0)
         unhoist(q);
     q->content_sha256 = message_get(m, "x-amz-content-sha256");
