@@ -9,8 +9,10 @@ import atexit
 import contextlib
 import errno
 import faulthandler
+import functools
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -38,8 +40,21 @@ def find_binary():
                   os.path.join(TESTS_DIR, "../build/holdfs"), os.path.join(TESTS_DIR, "../holdfs")]
     for path in candidates:
         if path and os.access(path, os.X_OK):
-            return os.path.realpath(path)
+            return within_reach(os.path.realpath(path))
     skip("no holdfs binary: build it first, or name it in HOLDFS")
+
+
+@functools.cache
+def within_reach(binary):
+    """The binary itself, or where other users cannot get at it (a clone in /root), a copy that they can, beside the same tests/."""
+    parts = [p for p in pathlib.Path(binary).parents if not p.stat().st_mode & stat.S_IXOTH]
+    if not parts or os.getuid() != 0:
+        return binary
+    copy = tempfile.mkdtemp(prefix="holdfs-test-bin.")
+    atexit.register(shutil.rmtree, copy, True)
+    os.chmod(copy, 0o755)
+    os.symlink(os.path.join(os.path.dirname(binary), "tests"), os.path.join(copy, "tests"))
+    return shutil.copy(binary, copy)
 
 
 def need(*programs):
