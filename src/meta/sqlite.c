@@ -15,6 +15,7 @@ enum {
     LOG_SOFT_BYTES =
         16
         << 20, /* checkpoints start; longer logs save writes, shorter ones make opening after a kill faster */
+    GATE_WATCH_NS = 1000000,
     LOG_HARD_BYTES = 64 << 20, /* transactions wait for the end of a checkpoint */
     CHECKPOINT_PAUSE_US = 50,
     CHECKPOINT_TRIES = 2000,
@@ -54,28 +55,56 @@ static void gate_enter(struct gate *gate)
     gate->held = true;
 }
 
-/* For the checkpoint, of which there is one at a time. With the lock of who writes, only a transaction of the engine's that was left
- * open can hold the gate still: that one is waited for, and the next waits for the checkpoint. */
+/* Waits until the gate was left, for a moment at most. */
+static void gate_watch(struct gate *gate)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += GATE_WATCH_NS;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    LOCK_SCOPE(&gate->lock);
+    if (gate->held)
+        pthread_cond_timedwait(&gate->changed, &gate->lock, &until);
+}
+
+static bool gate_take(struct gate *gate)
+{
+    LOCK_SCOPE(&gate->lock);
+    if (gate->held)
+        return false;
+    gate->held = true;
+    gate->claimed = false;
+    return true;
+}
+
+static void gate_claimed_set(struct gate *gate, bool claimed)
+{
+    LOCK_SCOPE(&gate->lock);
+    gate->claimed = claimed;
+    pthread_cond_broadcast(&gate->changed);
+}
+
+/* For the checkpoint, of which there is one at a time. From the claim on, who commits does so in SQLite, and who begins waits, perhaps with
+ * the lock: so the lock is tried and never waited for, which constant load would make long. It is had where nobody writes and
+ * the rows of the transactions before are to be committed here. */
 static int gate_claim(struct meta *m, pthread_mutex_t *lock)
 {
     struct gate *gate = &m->gate;
-    if (lock)
-        pthread_mutex_lock(lock);
-    int r = sqlite_flush(m);
-    pthread_mutex_lock(&gate->lock);
-    bool waits = r == 0 && gate->held;
-    gate->claimed = waits;
-    gate->held |= r == 0;
-    pthread_mutex_unlock(&gate->lock);
-    if (lock)
-        pthread_mutex_unlock(lock);
-    if (!waits)
-        return r;
-    LOCK_SCOPE(&gate->lock);
-    while (gate->held)
-        pthread_cond_wait(&gate->changed, &gate->lock);
-    gate->held = true;
-    gate->claimed = false;
+    gate_claimed_set(gate, true);
+    while (!gate_take(gate)) {
+        int r = 0;
+        if (!lock || pthread_mutex_trylock(lock) == 0) {
+            r = sqlite_flush(m);
+            if (lock)
+                pthread_mutex_unlock(lock);
+        }
+        if (r < 0) {
+            gate_claimed_set(gate, false);
+            return r;
+        }
+        gate_watch(gate);
+    }
     return 0;
 }
 
