@@ -15,7 +15,7 @@ enum {
     LOG_SOFT_BYTES =
         16
         << 20, /* checkpoints start; longer logs save writes, shorter ones make opening after a kill faster */
-    GATE_WATCH_NS = 1000000,
+    GATE_PAUSE_US = 500,
     LOG_HARD_BYTES = 64 << 20, /* transactions wait for the end of a checkpoint */
     CHECKPOINT_PAUSE_US = 50,
     CHECKPOINT_TRIES = 2000,
@@ -55,19 +55,6 @@ static void gate_enter(struct gate *gate)
     gate->held = true;
 }
 
-/* Waits until the gate was left, for a moment at most. */
-static void gate_watch(struct gate *gate)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += GATE_WATCH_NS;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    LOCK_SCOPE(&gate->lock);
-    if (gate->held)
-        pthread_cond_timedwait(&gate->changed, &gate->lock, &until);
-}
-
 static bool gate_take(struct gate *gate)
 {
     LOCK_SCOPE(&gate->lock);
@@ -103,7 +90,7 @@ static int gate_claim(struct meta *m, pthread_mutex_t *lock)
             gate_claimed_set(gate, false);
             return r;
         }
-        gate_watch(gate);
+        usleep(GATE_PAUSE_US);
     }
     return 0;
 }
