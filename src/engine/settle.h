@@ -52,6 +52,5 @@ void settle_queue_take(struct settle_queue *q, struct settle_entry *entry);
 void settle_queue_put_back(struct settle_queue *q, struct settle_entry *entry);
 void settle_queue_forget(struct settle_queue *q, struct settle_entry *entry);
 struct settle_entry *settle_queue_first(const struct settle_queue *q); /* the one due first; NULL */
-size_t settle_queue_count(const struct settle_queue *q);
 
 #endif

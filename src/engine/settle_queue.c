@@ -173,8 +173,3 @@ struct settle_entry *settle_queue_first(const struct settle_queue *q)
 {
     return q->count ? q->heap[0] : NULL;
 }
-
-size_t settle_queue_count(const struct settle_queue *q)
-{
-    return q->count;
-}

@@ -109,11 +109,6 @@ void hidden_table_free(struct hidden_table *t)
     free(t);
 }
 
-uint64_t hidden_generation(const struct hidden_table *t)
-{
-    return t->generation;
-}
-
 /* The following are called with the table's lock held. */
 
 static struct hidden_node **slot_by_id(struct hidden_table *t, uint64_t id)

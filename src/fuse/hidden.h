@@ -78,7 +78,6 @@ void hidden_path(struct hidden_table *t, fuse_ino_t id, struct bytes *out); /* t
 uint64_t hidden_ino(struct hidden_table *t, fuse_ino_t id);
 /* The inode number stat and readdir show: the same for the same thing as long as the store lives. */
 uint64_t hidden_spec_ino(const struct hidden_spec *spec);
-uint64_t hidden_generation(const struct hidden_table *t);
 /* Answers a lookup with the node, whose use is given back. */
 void hidden_reply(struct call *c, struct hidden_node *node, const struct engine_attr *attr);
 

@@ -53,12 +53,6 @@ void bytes_put_u8(struct bytes *b, uint8_t v)
     bytes_put(b, &v, 1);
 }
 
-void bytes_put_u16(struct bytes *b, uint16_t v)
-{
-    uint8_t out[2] = {(uint8_t)(v >> 8), (uint8_t)v};
-    bytes_put(b, out, sizeof out);
-}
-
 void bytes_put_u32(struct bytes *b, uint32_t v)
 {
     uint32_t be = __builtin_bswap32(v);

@@ -22,7 +22,6 @@ void bytes_done(struct bytes *b);
 void bytes_clear(struct bytes *b); /* length 0, memory and `failed` kept */
 void bytes_put(struct bytes *b, const void *src, size_t len);
 void bytes_put_u8(struct bytes *b, uint8_t v);
-void bytes_put_u16(struct bytes *b, uint16_t v);
 void bytes_put_u32(struct bytes *b, uint32_t v);
 void bytes_put_u64(struct bytes *b, uint64_t v);
 void bytes_put_varint(struct bytes *b, uint64_t v);
