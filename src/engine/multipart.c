@@ -7,6 +7,7 @@
 #include "engine/multipart.h"
 #include "util/limits.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -20,6 +21,7 @@ int upload_missing(struct caller *c)
 
 void upload_head_key(struct upload_key *k, char kind, const char *id, struct span key)
 {
+    assert(key.len <= sizeof k->p - UPLOAD_PREFIX_BYTES);
     k->p[0] = UPLOAD_BYTE;
     k->p[1] = (uint8_t)kind;
     memcpy(k->p + 2, id, ENGINE_UPLOAD_ID_CHARS);
@@ -35,9 +37,10 @@ void upload_part_key(struct upload_key *k, const char *id, unsigned number)
     upload_head_key(k, UPLOAD_PART, id, span_of(text, (size_t)n));
 }
 
-static bool id_valid(const char *id)
+bool upload_nameable(struct span key, const char *id)
 {
-    return strlen(id) == ENGINE_UPLOAD_ID_CHARS && strspn(id, "0123456789abcdef") == ENGINE_UPLOAD_ID_CHARS;
+    return key.len <= LIMIT_S3_KEY_BYTES && strlen(id) == ENGINE_UPLOAD_ID_CHARS &&
+           strspn(id, "0123456789abcdef") == ENGINE_UPLOAD_ID_CHARS;
 }
 
 struct first_row {
@@ -87,7 +90,7 @@ int upload_row_remove(struct engine *e, struct caller *c, uint32_t bucket, const
 int upload_load(struct engine *e, struct caller *c, uint32_t bucket, struct span key, const char *id, struct version *ret)
 {
     struct upload_key k;
-    if (!id_valid(id) || key.len > LIMIT_S3_KEY_BYTES)
+    if (!upload_nameable(key, id))
         return upload_missing(c);
     upload_head_key(&k, UPLOAD_HEAD, id, key);
     int r = upload_row_load(e, bucket, &k, ret);

@@ -19,6 +19,7 @@ struct upload_key {
     size_t len;
     uint8_t p[4096];
 };
+bool upload_nameable(struct span key, const char *id); /* what a request names: may there be an upload of it? Asked before its rows are */
 void upload_head_key(struct upload_key *k, char kind, const char *id, struct span key);
 void upload_part_key(struct upload_key *k, const char *id, unsigned number);
 

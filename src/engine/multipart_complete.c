@@ -394,7 +394,9 @@ static int judge(struct completing *k, struct engine_object *ret)
     int r = engine_may(k->e, k->c, "s3:PutObject", b, k->asked->key);
     if (r == 0)
         r = judge_order(k);
-    if (r == 0 && strlen(k->asked->id) == ENGINE_UPLOAD_ID_CHARS)
+    if (r == 0 && !upload_nameable(k->asked->key, k->asked->id))
+        return upload_missing(k->c);
+    if (r == 0)
         r = done_before(k, b, ret);
     return r != 0 ? r : begin(k, b);
 }

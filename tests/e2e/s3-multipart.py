@@ -121,6 +121,19 @@ def complete_twice_is_one_version(store, s3, b):
     fails(404, "NoSuchUpload", complete, s3, b, "two", u, parts)
 
 
+@case("s3-api 10")
+def keys_and_ids_of_no_upload_are_refused(store, s3, b):
+    document = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>"
+    for key in ("k", "k" * 1024, "k" * 1025, "k" * 4062, "k" * 4063, "k" * 4095):
+        for upload_id in ("0" * 32, "x" * 32, "0" * 31, "0" * 33, ""):
+            target = f"/{b}/{key}?uploadId={upload_id}"
+            for method, content in (("POST", document), ("DELETE", b""), ("GET", b"")):
+                a = raw(store, method, target, content)
+                same((404, "NoSuchUpload"), (a.status, a.code), f"{method} of {len(key)} bytes, id of {len(upload_id)}")
+            a = raw(store, "PUT", target + "&partNumber=1", b"x")
+            same((404, "NoSuchUpload"), (a.status, a.code), f"part of {len(key)} bytes, id of {len(upload_id)}")
+
+
 @case("s3-api 69")
 def a_killed_daemon_loses_no_part(store, s3, b):
     u, parts = upload(s3, b, "k")
