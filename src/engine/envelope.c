@@ -52,18 +52,6 @@ void envelope_encode(const struct envelope *v, struct bytes *out)
     bytes_put_blob(out, v->context.data, v->context.len);
 }
 
-static void take_text(struct reader *r, char *out, size_t cap)
-{
-    size_t len;
-    const uint8_t *p = reader_blob(r, &len);
-    if (!p || len >= cap || memchr(p, 0, len)) {
-        r->failed = true;
-        return;
-    }
-    memcpy(out, p, len);
-    out[len] = '\0';
-}
-
 static void take_bytes(struct reader *r, size_t max, struct bytes *out)
 {
     size_t len;
@@ -78,8 +66,8 @@ static void take_bytes(struct reader *r, size_t max, struct bytes *out)
 
 static void take_kms(struct reader *r, struct envelope *v)
 {
-    take_text(r, v->provider, sizeof v->provider);
-    take_text(r, v->arn, sizeof v->arn);
+    reader_text(r, v->provider, sizeof v->provider);
+    reader_text(r, v->arn, sizeof v->arn);
     uint8_t flags = reader_u8(r);
     if (flags & ~(ENVELOPE_BUCKET_KEY | ENVELOPE_CONTEXT_SENT))
         r->failed = true;

@@ -11,19 +11,6 @@ static void put_text(struct bytes *out, const char *text)
     bytes_put_blob(out, text, strlen(text));
 }
 
-/* A text of at most cap - 1 bytes; else the reader fails. */
-static void take_text(struct reader *r, char *out, size_t cap)
-{
-    size_t len = 0;
-    const uint8_t *p = reader_blob(r, &len);
-    if (!p || len >= cap) {
-        r->failed = true;
-        return;
-    }
-    memcpy(out, p, len);
-    out[len] = '\0';
-}
-
 static int row_put(struct engine *e, const char *kind, const char *id, struct bytes *body)
 {
     char name[ROW_NAME_BYTES];
@@ -61,10 +48,10 @@ static int account_load(struct engine *e, const char *id, struct reader *r)
     if (!a)
         return -ENOMEM;
     snprintf(a->id, sizeof a->id, "%s", id);
-    take_text(r, a->name, sizeof a->name);
-    take_text(r, a->canonical, sizeof a->canonical);
-    take_text(r, a->display, sizeof a->display);
-    take_text(r, a->email, sizeof a->email);
+    reader_text(r, a->name, sizeof a->name);
+    reader_text(r, a->canonical, sizeof a->canonical);
+    reader_text(r, a->display, sizeof a->display);
+    reader_text(r, a->email, sizeof a->email);
     a->created_ms = (int64_t)reader_u64(r);
     a->block = reader_u8(r);
     struct iam *iam = e->iam;
@@ -92,8 +79,8 @@ static int user_load(struct engine *e, const char *userid, struct reader *r)
     if (!u)
         return -ENOMEM;
     snprintf(u->userid, sizeof u->userid, "%s", userid);
-    take_text(r, u->account, sizeof u->account);
-    take_text(r, u->name, sizeof u->name);
+    reader_text(r, u->account, sizeof u->account);
+    reader_text(r, u->name, sizeof u->name);
     u->disabled = reader_u8(r);
     u->created_ms = (int64_t)reader_u64(r);
     struct iam *iam = e->iam; /* rows come in the order of the ids */
@@ -118,8 +105,8 @@ static int uid_load(struct engine *e, const char *id, struct reader *r)
 {
     struct uid_entry entry = {.uid = (uint32_t)strtoul(id, NULL, 10)};
     char account[13] = "", userid[21] = "";
-    take_text(r, account, sizeof account);
-    take_text(r, userid, sizeof userid);
+    reader_text(r, account, sizeof account);
+    reader_text(r, userid, sizeof userid);
     if (!reader_finished(r))
         return -EBADMSG;
     const struct user *u = userid[0] ? iam_user_by_id(e, userid) : NULL;
@@ -164,14 +151,14 @@ static int key_load(struct engine *e, const char *id, struct reader *r)
     if (!k)
         return -ENOMEM;
     snprintf(k->id, sizeof k->id, "%s", id);
-    take_text(r, k->account, sizeof k->account);
-    take_text(r, k->userid, sizeof k->userid);
+    reader_text(r, k->account, sizeof k->account);
+    reader_text(r, k->userid, sizeof k->userid);
     k->disabled = reader_u8(r);
     k->created_ms = (int64_t)reader_u64(r);
     k->disable_at_ms = (int64_t)reader_u64(r);
     k->used_ms = (int64_t)reader_u64(r);
-    take_text(r, k->used_front, sizeof k->used_front);
-    take_text(r, k->used_address, sizeof k->used_address);
+    reader_text(r, k->used_front, sizeof k->used_front);
+    reader_text(r, k->used_address, sizeof k->used_address);
     size_t len = 0;
     const uint8_t *sealed = reader_blob(r, &len);
     if (sealed && len > XAES_OVERHEAD_BYTES && len <= sizeof k->sealed) {

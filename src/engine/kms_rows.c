@@ -40,13 +40,6 @@ int kms_key_put(struct engine *e, const struct kms_key *k)
     return r;
 }
 
-static uint32_t take_u32(struct reader *r)
-{
-    uint64_t v = reader_varint(r);
-    r->failed |= v > UINT32_MAX;
-    return (uint32_t)v;
-}
-
 static int key_decode(struct engine *e, const char *uuid, struct span row, struct kms_key *k)
 {
     struct reader r = reader_over(row.p, row.len);
@@ -63,9 +56,9 @@ static int key_decode(struct engine *e, const char *uuid, struct span row, struc
     k->deletion_ms = (int64_t)reader_u64(&r);
     k->valid_to_ms = (int64_t)reader_u64(&r);
     k->rotate_at_ms = (int64_t)reader_u64(&r);
-    k->rotate_days = take_u32(&r);
-    k->version = take_u32(&r);
-    k->renew_below = take_u32(&r);
+    k->rotate_days = reader_varint32(&r);
+    k->version = reader_varint32(&r);
+    k->renew_below = reader_varint32(&r);
     const uint8_t *verifier = reader_take(&r, sizeof k->verifier);
     if (verifier)
         memcpy(k->verifier, verifier, sizeof k->verifier);

@@ -111,27 +111,6 @@ static struct instant take_instant(struct reader *r)
     return t;
 }
 
-/* A text into its array of `cap` bytes, with a zero behind. */
-static void take_text(struct reader *r, char *out, size_t cap)
-{
-    size_t len;
-    const uint8_t *p = reader_blob(r, &len);
-    if (!p || len >= cap || memchr(p, 0, len)) {
-        r->failed = true;
-        return;
-    }
-    memcpy(out, p, len);
-    out[len] = '\0';
-}
-
-static uint32_t take_varint32(struct reader *r)
-{
-    uint64_t v = reader_varint(r);
-    if (v > UINT32_MAX)
-        r->failed = true;
-    return (uint32_t)v;
-}
-
 static void put_map(struct bytes *out, const struct extmap *map)
 {
     struct bytes packed = {0};
@@ -236,8 +215,8 @@ static uint8_t take_fields(struct reader *r, struct record *ret)
     ret->written = flags & FLAG_WRITTEN;
     ret->implicit = flags & FLAG_IMPLICIT;
     ret->size_bytes = reader_varint(r);
-    take_text(r, ret->etag, sizeof ret->etag);
-    take_text(r, ret->made_by, sizeof ret->made_by);
+    reader_text(r, ret->etag, sizeof ret->etag);
+    reader_text(r, ret->made_by, sizeof ret->made_by);
     take_attrs(r, &ret->attrs);
     ret->envelope = reader_u8(r);
     if (ret->envelope > ENVELOPE_SSE_C)
@@ -246,7 +225,7 @@ static uint8_t take_fields(struct reader *r, struct record *ret)
         const uint8_t *id = reader_take(r, sizeof ret->kek_id);
         if (id)
             memcpy(ret->kek_id, id, sizeof ret->kek_id);
-        ret->kek_version = take_varint32(r);
+        ret->kek_version = reader_varint32(r);
     }
     if (ret->envelope > ENVELOPE_SSE_S3 && !r->failed) {
         ret->env = envelope_decode(ret->envelope, r);
@@ -299,7 +278,7 @@ int inode_body_decode(const void *body, size_t len, struct inode_body *ret)
     if (reader_u8(&r) != INODE_FORMAT)
         return -EBADMSG;
     b.generation = reader_varint(&r);
-    b.nlink = take_varint32(&r);
+    b.nlink = reader_varint32(&r);
     uint8_t dir = reader_u8(&r);
     if (r.failed || dir > 1 || (!dir && !reader_finished(&r)))
         return -EBADMSG;

@@ -173,6 +173,13 @@ uint64_t reader_varint(struct reader *r)
     return 0;
 }
 
+uint32_t reader_varint32(struct reader *r)
+{
+    uint64_t v = reader_varint(r);
+    r->failed |= v > UINT32_MAX;
+    return (uint32_t)v;
+}
+
 const uint8_t *reader_blob(struct reader *r, size_t *ret_len)
 {
     uint64_t len = reader_varint(r);
@@ -183,6 +190,18 @@ const uint8_t *reader_blob(struct reader *r, size_t *ret_len)
     }
     *ret_len = (size_t)len;
     return reader_take(r, (size_t)len);
+}
+
+void reader_text(struct reader *r, char *out, size_t cap)
+{
+    size_t len;
+    const uint8_t *p = reader_blob(r, &len);
+    if (!p || len >= cap || memchr(p, 0, len)) {
+        r->failed = true;
+        return;
+    }
+    memcpy(out, p, len);
+    out[len] = '\0';
 }
 
 bool reader_finished(const struct reader *r)

@@ -41,10 +41,13 @@ uint16_t reader_u16(struct reader *r);
 uint32_t reader_u32(struct reader *r);
 uint64_t reader_u64(struct reader *r);
 uint64_t reader_varint(struct reader *r);
+uint32_t reader_varint32(struct reader *r); /* more than 32 bits: failed */
 /* Borrowed bytes of the input; NULL (and failed) when fewer than len are left. */
 const uint8_t *reader_take(struct reader *r, size_t len);
 /* A blob: borrowed bytes, length in *ret_len. */
 const uint8_t *reader_blob(struct reader *r, size_t *ret_len);
+/* A blob as text into an array of `cap` bytes, a zero behind it; failed where it does not fit or has a zero inside. */
+void reader_text(struct reader *r, char *out, size_t cap);
 /* True when all was read without failure and nothing is left over. */
 bool reader_finished(const struct reader *r);
 
