@@ -73,8 +73,9 @@ int draft_seal_closed(struct engine *e, struct caller *c, struct inode *i);
 /* fsync: draft rows from which recovery makes the content as it is now. What they refer to in segments is durable: syncing the
  * metadata log is enough afterwards. C write. draft_save.c */
 int draft_save(struct engine *e, struct inode *i);
-/* Its wraps, in memory and in draft rows, under the bucket's newest key. C write. */
-int draft_rewrap(struct engine *e, struct inode *i);
+/* Of each draft for which `which` (asked with C write held) is true: wraps and envelope, in memory and in draft rows, under the newest
+ * version of their key. No locks held. */
+int drafts_rewrap(struct engine *e, bool (*which)(void *arg, const struct inode *i), void *arg);
 int publish_record(struct inode *i, struct extmap *map, struct record *ret); /* what would be published now. M */
 int drafts_recover(struct engine *e, struct caller *c); /* at open: publishes what was fsynced, drops the rest */
 void caller_internal(struct engine *e, struct caller *c, const struct principal *p, const char *front);

@@ -6,6 +6,7 @@
 #include "engine/draft.h"
 #include "engine/kms.h"
 #include "engine/trail.h"
+#include "engine/upkeep.h"
 
 #include <sys/stat.h>
 
@@ -148,7 +149,7 @@ int draft_save(struct engine *e, struct inode *i)
     return r;
 }
 
-int draft_rewrap(struct engine *e, struct inode *i)
+static int draft_rewrap(struct engine *e, struct inode *i)
 {
     struct draft *d = i->draft;
     int r = d->key ? keyring_dek_renew(e, i->bucket, &d->wrapped) : 0;
@@ -157,6 +158,21 @@ int draft_rewrap(struct engine *e, struct inode *i)
         r = kms_envelope_renew(e, &d->env);
     }
     return r == 0 && d->saved ? draft_save_base(e, i) : r;
+}
+
+int drafts_rewrap(struct engine *e, bool (*which)(void *arg, const struct inode *i), void *arg)
+{
+    struct inode **list = NULL;
+    size_t count = 0;
+    int r = files_collect(e, file_in_use, &list, &count);
+    for (size_t n = 0; r == 0 && n < count; n++) {
+        pthread_rwlock_wrlock(&list[n]->content_lock);
+        if (list[n]->draft && which(arg, list[n]))
+            r = draft_rewrap(e, list[n]);
+        pthread_rwlock_unlock(&list[n]->content_lock);
+    }
+    files_release(e, list, count);
+    return r;
 }
 
 /* ---- recovery ---- */

@@ -211,10 +211,18 @@ int files_collect(struct engine *e, bool (*which)(const struct inode *), struct 
     return 0;
 }
 
+void files_release(struct engine *e, struct inode **list, size_t count)
+{
+    LOCK_SCOPE(&e->meta);
+    for (size_t i = 0; i < count; i++)
+        inode_put(e, list[i]);
+    free(list);
+}
+
 /* Contents that are to be loaded anew anyway need not hold their old frames. */
 int gc_drop_stale(struct engine *e)
 {
-    CLEANUP_FREE struct inode **list = NULL;
+    struct inode **list = NULL;
     size_t count = 0;
     int r = files_collect(e, file_stale, &list, &count);
     for (size_t i = 0; i < count; i++) {
@@ -225,9 +233,7 @@ int gc_drop_stale(struct engine *e)
         }
         pthread_rwlock_unlock(&list[i]->content_lock);
     }
-    LOCK_SCOPE(&e->meta);
-    for (size_t i = 0; i < count; i++)
-        inode_put(e, list[i]);
+    files_release(e, list, count);
     return r;
 }
 
@@ -253,7 +259,7 @@ static int draft_row_mark(void *arg, const struct draft_row *row)
 
 int gc_mark_drafts(struct engine *e, struct gc_mark *m)
 {
-    CLEANUP_FREE struct inode **list = NULL;
+    struct inode **list = NULL;
     size_t count = 0;
     int r = files_collect(e, file_in_use, &list, &count);
     if (r < 0)
@@ -265,9 +271,8 @@ int gc_mark_drafts(struct engine *e, struct gc_mark *m)
         pthread_rwlock_unlock(&list[i]->content_lock);
     }
     puts_mark(e, m);
+    files_release(e, list, count);
     LOCK_SCOPE(&e->meta);
-    for (size_t i = 0; i < count; i++)
-        inode_put(e, list[i]);
     return e->meta_ops->draft_scan(e->m, draft_row_mark, m);
 }
 

@@ -151,7 +151,8 @@ void keyring_bucket_forgo(struct engine *e, const struct bucket *b, const struct
 }
 
 struct keyring_doomed {
-    const struct bucket *b;
+    uint8_t kind;
+    const uint8_t *id;
     uint32_t below, *versions;
     size_t count;
 };
@@ -159,7 +160,7 @@ struct keyring_doomed {
 static int keyring_doomed_row(void *arg, const struct kek_row *row)
 {
     struct keyring_doomed *d = arg;
-    if (row->kind != 1 || row->version >= d->below || memcmp(row->id, d->b->kek_id, 16) != 0)
+    if (row->kind != d->kind || row->version >= d->below || memcmp(row->id, d->id, 16) != 0)
         return 0;
     uint32_t *grown = realloc(d->versions, (d->count + 1) * sizeof *grown);
     if (!grown)
@@ -169,15 +170,20 @@ static int keyring_doomed_row(void *arg, const struct kek_row *row)
     return 0;
 }
 
-int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count)
+int keyring_rows_del(struct engine *e, uint8_t kind, const uint8_t id[16], uint32_t below, unsigned *ret_count)
 {
-    struct keyring_doomed d = {.b = b, .below = below};
+    struct keyring_doomed d = {.kind = kind, .id = id, .below = below};
     int r = e->meta_ops->kek_scan(e->m, keyring_doomed_row, &d);
     for (size_t i = 0; r == 0 && i < d.count; i++)
-        r = e->meta_ops->kek_del(e->m, b->kek_id, d.versions[i]);
+        r = e->meta_ops->kek_del(e->m, id, d.versions[i]);
     *ret_count = (unsigned)d.count;
     free(d.versions);
     return r;
+}
+
+int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count)
+{
+    return keyring_rows_del(e, 1, b->kek_id, below, ret_count);
 }
 
 /* keyring.lock held. */

@@ -93,21 +93,10 @@ static int rewrap_batch(struct kms_rewrap *w)
     return r < 0 ? r : more;
 }
 
-static int rewrap_drafts(struct kms_rewrap *w)
+static bool draft_of_key(void *arg, const struct inode *i)
 {
-    CLEANUP_FREE struct inode **list = NULL;
-    size_t count = 0;
-    int r = files_collect(w->e, file_in_use, &list, &count);
-    for (size_t i = 0; i < count; i++) {
-        pthread_rwlock_wrlock(&list[i]->content_lock);
-        if (r == 0 && list[i]->draft && list[i]->draft->env && memcmp(list[i]->draft->env->key_id, w->key, 16) == 0)
-            r = draft_rewrap(w->e, list[i]);
-        pthread_rwlock_unlock(&list[i]->content_lock);
-    }
-    LOCK_SCOPE(&w->e->meta);
-    for (size_t i = 0; i < count; i++)
-        inode_put(w->e, list[i]);
-    return r;
+    const struct kms_rewrap *w = arg;
+    return i->draft->env && memcmp(i->draft->env->key_id, w->key, 16) == 0;
 }
 
 /* The rows of earlier versions go. What memory holds of them stays until the store is closed. */
@@ -133,7 +122,7 @@ static int rewrap_all(struct kms_rewrap *w, struct engine_progress progress, str
     }
     store_walk_done(&w->walk);
     if (r == 0)
-        r = rewrap_drafts(w);
+        r = drafts_rewrap(w->e, draft_of_key, w);
     if (r == 0 && !w->kept)
         r = destroy_earlier(w);
     return r == 0 && w->destroyed ? epoch_renew(w->e, reason) : r;

@@ -122,34 +122,9 @@ int kms_material_put(struct engine *e, const struct kms_key *k, uint32_t version
     return r < 0 ? r : e->meta_ops->kek_put(e->m, &row);
 }
 
-struct doomed {
-    const uint8_t *id;
-    uint32_t below, *versions;
-    size_t count;
-};
-
-static int doomed_row(void *arg, const struct kek_row *row)
-{
-    struct doomed *d = arg;
-    if (row->kind != KEK_KIND_KMS || row->version >= d->below || memcmp(row->id, d->id, 16) != 0)
-        return 0;
-    uint32_t *grown = realloc(d->versions, (d->count + 1) * sizeof *grown);
-    if (!grown)
-        return -ENOMEM;
-    d->versions = grown;
-    d->versions[d->count++] = row->version;
-    return 0;
-}
-
 int kms_material_del(struct engine *e, const struct kms_key *k, uint32_t below, unsigned *ret_count)
 {
-    struct doomed d = {.id = k->id, .below = below};
-    int r = e->meta_ops->kek_scan(e->m, doomed_row, &d);
-    for (size_t i = 0; r == 0 && i < d.count; i++)
-        r = e->meta_ops->kek_del(e->m, k->id, d.versions[i]);
-    *ret_count = (unsigned)d.count;
-    free(d.versions);
-    return r;
+    return keyring_rows_del(e, KEK_KIND_KMS, k->id, below, ret_count);
 }
 
 static int material_row(void *arg, const struct kek_row *row)

@@ -551,6 +551,8 @@ int keyring_dek_move(struct engine *e, const struct bucket *b, const struct enve
 int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row *ret);
 void keyring_bucket_use(struct engine *e, struct bucket *b, const struct kek_row *row);    /* M: after the commit */
 void keyring_bucket_forgo(struct engine *e, const struct bucket *b, const struct kek_row *row); /* M: it did not come to be */
+/* The rows of versions < below of a key of that kind. M, txn */
+int keyring_rows_del(struct engine *e, uint8_t kind, const uint8_t id[16], uint32_t below, unsigned *ret_count);
 int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count); /* M, txn: versions < below */
 /* Whether a data key of the map is wrapped under an earlier version of the bucket's key. */
 bool keyring_map_old(const struct bucket *b, const struct extmap *map);

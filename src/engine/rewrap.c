@@ -132,25 +132,10 @@ static int rewrap_batch(struct rewrap *w)
     return r < 0 ? r : more;
 }
 
-/* ---- drafts ---- */
-
-static int rewrap_drafts(struct rewrap *w)
+static bool draft_of_bucket(void *arg, const struct inode *i)
 {
-    CLEANUP_FREE struct inode **list = NULL;
-    size_t count = 0;
-    int r = files_collect(w->e, file_in_use, &list, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (r < 0 || !list[i]->bucket || list[i]->bucket->number != w->bucket)
-            continue;
-        pthread_rwlock_wrlock(&list[i]->content_lock);
-        if (list[i]->draft)
-            r = draft_rewrap(w->e, list[i]);
-        pthread_rwlock_unlock(&list[i]->content_lock);
-    }
-    LOCK_SCOPE(&w->e->meta);
-    for (size_t i = 0; i < count; i++)
-        inode_put(w->e, list[i]);
-    return r;
+    const struct rewrap *w = arg;
+    return i->bucket && i->bucket->number == w->bucket;
 }
 
 /* ---- the whole ---- */
@@ -185,7 +170,7 @@ static int rewrap_all(struct rewrap *w, struct engine_progress progress, struct 
             r = -ECANCELED;
     } while (r > 0);
     if (r == 0)
-        r = rewrap_drafts(w);
+        r = drafts_rewrap(w->e, draft_of_bucket, w);
     if (r == 0 && !w->kept)
         r = destroy_earlier(w);
     if (r == 0 && w->destroyed)

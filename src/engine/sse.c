@@ -481,7 +481,7 @@ static void drop_content(struct engine *e, const struct evicted *v, struct inode
 
 static void evict(struct engine *e, const struct evicted *v)
 {
-    CLEANUP_FREE struct inode **list = NULL;
+    struct inode **list = NULL;
     size_t count = 0;
     struct caller c;
     engine_caller_init(e, &c, 0, 0, 0, "internal");
@@ -499,9 +499,7 @@ static void evict(struct engine *e, const struct evicted *v)
         if (e->watcher)
             e->watcher->inode_changed(e->watcher->arg, list[n]->ino);
     }
-    LOCK_SCOPE(&e->meta);
-    for (size_t n = 0; n < count; n++)
-        inode_put(e, list[n]);
+    files_release(e, list, count);
 }
 
 void sse_evict(struct engine *e, const uint8_t key_id[16])

@@ -43,6 +43,7 @@ void gc_mark_end(struct gc_mark *m); /* stops the barrier; the result stays read
 void gc_mark_done(struct gc_mark *m);
 /* Cached files of which `which` is true, referenced. */
 int files_collect(struct engine *e, bool (*which)(const struct inode *), struct inode ***ret, size_t *ret_count);
+void files_release(struct engine *e, struct inode **list, size_t count); /* M is taken here; the list too is freed */
 bool file_in_use(const struct inode *i); /* a draft may be open, or just beginning */
 int gc_drop_stale(struct engine *e); /* before the mark begins */
 /* Drafts and draft rows, then everything is known but version rows. */

@@ -86,7 +86,7 @@ struct bucket_row {
 struct kek_row {
     uint8_t id[16];
     uint32_t version;
-    uint8_t kind; /* 1 bucket, 2 KMS */
+    uint8_t kind; /* 1 bucket, 2 KMS, 3 access keys, 4 trail */
     uint64_t epoch;
     uint8_t bucket[16]; /* bucket UUID, zeros for kind 2 */
     uint8_t wrapped[72];
