@@ -302,11 +302,7 @@ int engine_part_copy(struct engine *e, struct caller *c, struct engine_copy *cop
         return r;
     {
         LOCK_SCOPE(&e->meta);
-        r = copy_source(e, c, copy, &b, &v, &pin, &kek);
-        if (r == 0 && (r = object_fill(e, b, &v, false, ret_source)) < 0) {
-            gc_pin_remove(e, &pin);
-            version_done(&v);
-        }
+        r = copy_source(e, c, copy, &b, &v, &pin, &kek, ret_source);
     }
     if (r < 0) {
         engine_put_free(p);

@@ -76,9 +76,9 @@ struct put_hooks {
 int put_commit(struct engine_put *p, struct caller *c, struct record *record, const struct put_hooks *hooks, struct engine_object *ret);
 int part_publish(struct engine_put *p, struct caller *c, struct engine_object *ret); /* multipart.c */
 int uploads_drop(struct engine *e, struct caller *c, struct bucket *b);              /* multipart.c; M, txn: all of the bucket's */
-/* The source of a copy: judged, conditions looked at, its content pinned; *v is the caller's. M* */
+/* The source of a copy: judged, conditions looked at, its content pinned; *v and *ret_kek (also on failure), *ret_object are the caller's. M* */
 int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, const struct bucket **ret_bucket, struct version *v, struct gc_pin *pin,
-                struct data_key **ret_kek);
+                struct data_key **ret_kek, struct engine_object *ret_object);
 /* Owner, group and mode of what comes over S3 (mount.md §2). M */
 int object_owner(struct engine *e, const struct caller *c, const struct bucket *b, struct record *record);
 int put_attrs(const struct engine_value *values, size_t count, struct attrs *ret);

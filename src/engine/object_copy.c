@@ -28,7 +28,7 @@ static int judge_conditions(struct caller *c, struct engine_copy *copy, const st
 }
 
 int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, const struct bucket **ret_bucket, struct version *v,
-                struct gc_pin *pin, struct data_key **ret_kek)
+                struct gc_pin *pin, struct data_key **ret_kek, struct engine_object *ret_object)
 {
     const struct bucket *b = *ret_bucket = bucket_by_number(e, copy->bucket);
     if (!b)
@@ -50,8 +50,10 @@ int copy_source(struct engine *e, struct caller *c, struct engine_copy *copy, co
         r = judge_conditions(c, copy, v);
     if (r == 0)
         r = sse_open(e, c, b, copy->key, v->seq, v->record.env, ret_kek);
-    if (r == 0 && (r = object_pin(e, v, pin)) < 0)
-        data_key_unref(*ret_kek);
+    if (r == 0)
+        r = object_fill(e, b, v, false, ret_object);
+    if (r == 0)
+        r = object_pin(e, v, pin);
     if (r < 0)
         version_done(v);
     return r;
@@ -177,11 +179,7 @@ int engine_copy(struct engine *e, struct caller *c, struct engine_copy *copy, st
         r = judge_itself(c, copy);
     if (r == 0) {
         LOCK_SCOPE(&e->meta);
-        r = copy_source(e, c, copy, &from, &v, &pin, &kek);
-        if (r == 0 && (r = object_fill(e, from, &v, false, ret_source)) < 0) {
-            gc_pin_remove(e, &pin);
-            version_done(&v);
-        }
+        r = copy_source(e, c, copy, &from, &v, &pin, &kek, ret_source);
     }
     if (r < 0) {
         engine_put_free(p);

@@ -66,13 +66,6 @@ static int read_directive(struct request *q, const char *header, bool *ret)
     return 0;
 }
 
-static int read_algorithm(struct request *q, enum checksum_kind *ret)
-{
-    const char *text = message_get(&q->message, "x-amz-checksum-algorithm");
-    *ret = text ? checksum_find(text, strlen(text)) : CHECKSUM_NONE;
-    return text && *ret == CHECKSUM_NONE ? fail(q, "InvalidRequest", "Checksum algorithm provided is unsupported: CRC32, CRC32C, CRC64NVME, SHA1 and SHA256 are offered") : 0;
-}
-
 static int read_destination(struct request *q, struct copy_request *c, struct engine_conditions *conditions)
 {
     struct engine_copy *copy = &c->copy;

@@ -48,10 +48,11 @@ void list_remember(struct list_page *p, const struct engine_listed *item)
     p->count++;
 }
 
-void list_prefixes(struct list_page *p)
+void list_move(struct request *q, struct bytes *written)
 {
-    bytes_put(&p->q->out, p->prefixes.data, p->prefixes.len);
-    bytes_done(&p->prefixes);
+    bytes_put(&q->out, written->data, written->len);
+    q->out.failed |= written->failed;
+    bytes_done(written);
 }
 
 /* Common prefixes stand behind the keys. */
@@ -121,29 +122,25 @@ int list_walk(struct list_page *p, engine_listed_fn *fn)
     return r;
 }
 
-void list_entries(struct list_page *p)
-{
-    bytes_put(&p->q->out, p->entries.data, p->entries.len);
-    p->q->out.failed |= p->entries.failed;
-    bytes_done(&p->entries);
-}
-
 void list_page_done(struct list_page *p)
 {
     bytes_done(&p->entries);
     bytes_done(&p->prefixes);
 }
 
-/* What all the forms say at the end of their head. */
-void list_common(struct list_page *p)
+/* What all the forms end with: the end of the head, the entries, the prefixes. */
+void list_end(struct list_page *p, const char *max_name, const char *root)
 {
     struct request *q = p->q;
-    xml_number_element(q, "MaxKeys", p->listing.max);
+    xml_number_element(q, max_name, p->listing.max);
     if (p->delimiter && p->delimiter[0])
         list_key_element(p, "Delimiter", p->listing.delimiter);
     if (p->url)
         xml_text_element(q, "EncodingType", "url");
     xml_text_element(q, "IsTruncated", p->truncated ? "true" : "false");
+    list_move(q, &p->entries);
+    list_move(q, &p->prefixes);
+    xml_close(q, root);
 }
 
 static void list_v1_write(struct list_page *p, const char *marker)
@@ -155,10 +152,7 @@ static void list_v1_write(struct list_page *p, const char *marker)
     list_key_element(p, "Marker", list_span(marker));
     if (p->truncated && p->listing.delimiter.len)
         list_key_element(p, "NextMarker", span_of(p->last, p->last_len));
-    list_common(p);
-    list_entries(p);
-    list_prefixes(p);
-    xml_close(q, "ListBucketResult");
+    list_end(p, "MaxKeys", "ListBucketResult");
 }
 
 int list_objects(struct request *q)
@@ -196,10 +190,7 @@ static void list_v2_write(struct list_page *p, const char *start_after, const ch
         bytes_done(&next);
     }
     xml_number_element(q, "KeyCount", p->count);
-    list_common(p);
-    list_entries(p);
-    list_prefixes(p);
-    xml_close(q, "ListBucketResult");
+    list_end(p, "MaxKeys", "ListBucketResult");
 }
 
 int list_objects_v2(struct request *q)

@@ -24,9 +24,8 @@ void list_prefix(struct list_page *p, struct span prefix);
 void list_key_element(struct list_page *p, const char *name, struct span key);
 void list_checksum(struct request *q, const struct engine_object *o);
 void list_storage_class(struct request *q, const struct engine_object *o);
-void list_common(struct list_page *p);
-void list_entries(struct list_page *p);
-void list_prefixes(struct list_page *p);
+void list_move(struct request *q, struct bytes *written); /* what was written aside goes into the answer */
+void list_end(struct list_page *p, const char *max_name, const char *root);
 void list_page_done(struct list_page *p);
 
 #endif

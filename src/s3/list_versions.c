@@ -45,10 +45,7 @@ static void write_page(struct list_page *p, const char *key_marker, const char *
         if (p->last_version[0])
             xml_text_element(q, "NextVersionIdMarker", p->last_version);
     }
-    list_common(p);
-    list_entries(p);
-    list_prefixes(p);
-    xml_close(q, "ListVersionsResult");
+    list_end(p, "MaxKeys", "ListVersionsResult");
 }
 
 int list_versions(struct request *q)

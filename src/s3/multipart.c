@@ -16,14 +16,6 @@ static const char *upload_id(const struct request *q)
 
 /* ---- CreateMultipartUpload ---- */
 
-static int read_declared(struct request *q, enum checksum_kind *ret, const char **ret_type)
-{
-    const char *text = message_get(&q->message, "x-amz-checksum-algorithm");
-    *ret_type = message_get(&q->message, "x-amz-checksum-type");
-    *ret = text ? checksum_find(text, strlen(text)) : CHECKSUM_NONE;
-    return text && *ret == CHECKSUM_NONE ? fail(q, "InvalidRequest", "Checksum algorithm provided is unsupported: CRC32, CRC32C, CRC64NVME, SHA1 and SHA256 are offered") : 0;
-}
-
 static const char *default_type(enum checksum_kind kind)
 {
     return kind == CHECKSUM_CRC64NVME ? "FULL_OBJECT" : "COMPOSITE";
@@ -33,19 +25,11 @@ int create_upload(struct request *q)
 {
     struct put_values values = {0};
     struct engine_put_params params = {.bucket = q->bucket.number, .key = q->key};
-    const char *type = NULL;
+    const char *type = message_get(&q->message, "x-amz-checksum-type");
     char id[ENGINE_UPLOAD_ID_CHARS + 1];
-    int r = read_object_headers(q, &values);
+    int r = read_new_object(q, &values, &params);
     if (r == 0)
-        r = read_object_labels(q, &values);
-    if (r == 0)
-        r = read_object_tags(q, &values);
-    if (r == 0)
-        r = read_lock_headers(q, &params);
-    if (r == 0)
-        r = read_declared(q, &params.checksum, &type);
-    params.values = values.v;
-    params.value_count = values.count;
+        r = read_algorithm(q, &params.checksum);
     if (r == 0)
         r = engine_upload_create(q->engine, &q->caller, &params, type, id);
     put_values_done(&values);

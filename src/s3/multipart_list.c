@@ -79,7 +79,7 @@ int list_parts(struct request *q)
         xml_number_element(q, "NextPartNumberMarker", p.last);
         xml_number_element(q, "MaxParts", max);
         xml_text_element(q, "IsTruncated", truncated ? "true" : "false");
-        bytes_put(&q->out, p.entries.data, p.entries.len);
+        list_move(q, &p.entries);
         put_initiator(q, u.initiator);
         xml_owner(q, "Owner");
         xml_text_element(q, "StorageClass", storage_class(&u));
@@ -126,15 +126,7 @@ static void write_uploads(struct list_page *p, const char *key_marker, const cha
     xml_text_element(q, "NextUploadIdMarker", p->truncated ? p->last_version : "");
     if (p->prefix)
         list_key_element(p, "Prefix", p->listing.prefix);
-    if (p->delimiter && p->delimiter[0])
-        list_key_element(p, "Delimiter", p->listing.delimiter);
-    if (p->url)
-        xml_text_element(q, "EncodingType", "url");
-    xml_number_element(q, "MaxUploads", p->listing.max);
-    xml_text_element(q, "IsTruncated", p->truncated ? "true" : "false");
-    list_entries(p);
-    list_prefixes(p);
-    xml_close(q, "ListMultipartUploadsResult");
+    list_end(p, "MaxUploads", "ListMultipartUploadsResult");
 }
 
 int list_uploads(struct request *q)

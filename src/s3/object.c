@@ -43,7 +43,7 @@ void answer_failed_condition(struct request *q, const struct engine_conditions *
 int put_object_begin(struct request *q)
 {
     struct put_values values = {0};
-    struct engine_conditions conditions;
+    struct engine_conditions conditions = ENGINE_UNCONDITIONAL;
     struct engine_put_params params = {
         .bucket = q->bucket.number,
         .key = q->key,
@@ -54,17 +54,9 @@ int put_object_begin(struct request *q)
     if (r == 0)
         r = judge_size(q);
     if (r == 0)
-        r = read_object_headers(q, &values);
-    if (r == 0)
-        r = read_object_labels(q, &values);
-    if (r == 0)
-        r = read_object_tags(q, &values);
-    if (r == 0)
-        r = read_lock_headers(q, &params);
+        r = read_new_object(q, &values, &params);
     if (r == 0)
         r = read_write_conditions(q, &conditions);
-    params.values = values.v;
-    params.value_count = values.count;
     if (r == 0)
         r = engine_put_begin(q->engine, &q->caller, &params, &q->put);
     if (r < 0)

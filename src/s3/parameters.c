@@ -328,6 +328,29 @@ int read_lock_headers(struct request *q, struct engine_put_params *params)
     return 0;
 }
 
+/* ---- all of it, of an object that is new ---- */
+
+int read_new_object(struct request *q, struct put_values *p, struct engine_put_params *params)
+{
+    int r = read_object_headers(q, p);
+    if (r == 0)
+        r = read_object_labels(q, p);
+    if (r == 0)
+        r = read_object_tags(q, p);
+    if (r == 0)
+        r = read_lock_headers(q, params);
+    params->values = p->v;
+    params->value_count = p->count;
+    return r;
+}
+
+int read_algorithm(struct request *q, enum checksum_kind *ret)
+{
+    const char *text = message_get(&q->message, "x-amz-checksum-algorithm");
+    *ret = text ? checksum_find(text, strlen(text)) : CHECKSUM_NONE;
+    return text && *ret == CHECKSUM_NONE ? fail(q, "InvalidRequest", "Checksum algorithm provided is unsupported: CRC32, CRC32C, CRC64NVME, SHA1 and SHA256 are offered") : 0;
+}
+
 /* ---- conditions ---- */
 
 static const char *prefixed(struct request *q, const char *prefix, const char *name)
