@@ -227,6 +227,8 @@ static enum MHD_Result begun(struct exchange *x)
     return MHD_YES;
 }
 
+/* A full piece goes to a worker only when more has come behind it, which is left in libmicrohttpd's buffer: of a chunked body it hands
+ * out the next chunk at once, also on a connection that is suspended, unless some of the last one was left. */
 static enum MHD_Result take_body(struct exchange *x, const char *bytes, size_t *len)
 {
     if (!x->piece && !(x->piece = malloc(REQUEST_PIECE_BYTES)))
@@ -235,7 +237,7 @@ static enum MHD_Result take_body(struct exchange *x, const char *bytes, size_t *
     memcpy(x->piece + x->piece_len, bytes, n);
     x->piece_len += n;
     *len -= n;
-    return x->piece_len == REQUEST_PIECE_BYTES ? hand_over(x, run_body) : MHD_YES;
+    return *len ? hand_over(x, run_body) : MHD_YES;
 }
 
 static enum MHD_Result on_request(struct s3_front *f, struct MHD_Connection *connection, const char *method, const char *bytes,

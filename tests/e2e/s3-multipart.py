@@ -169,6 +169,20 @@ def collection_leaves_what_is_on_its_way(store, s3, b):
     same(data, body(s3, b, "k"), "content")
 
 
+@case("s3-api 2")
+def chunks_may_end_where_the_pieces_of_the_server_do(store, s3, b):
+    data = os.urandom(8 << 20)
+    for size in (1 << 20, 1 << 18, 4 << 20):
+        headers = {"host": f"127.0.0.1:{store.port}", "transfer-encoding": "chunked"}
+        sign(store.root, "PUT", f"/{b}/k", headers, "UNSIGNED-PAYLOAD")
+        with socket.create_connection(("127.0.0.1", store.port), timeout=60) as c:
+            head = f"PUT /{b}/k HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+            chunks = (b"%x\r\n%s\r\n" % (size, data[at:at + size]) for at in range(0, len(data), size))
+            c.sendall(head.encode() + b"".join(chunks) + b"0\r\n\r\n")
+            same(b"HTTP/1.1 200", c.recv(12), f"PUT in chunks of {size}")
+        same(data, body(s3, b, "k"), f"content that came in chunks of {size}")
+
+
 @case("mount 2")
 def odd_keys_are_exported_and_come_back(store, s3, b):
     for key in ("a//b", "d/", "a", "./x", "x/"):
