@@ -112,8 +112,10 @@ static int resolve_alias(struct engine *e, struct caller *c, const char *name, s
     char what[KMS_ARN_CHARS + KMS_ALIAS_CHARS];
     if (a && (*ret = kms_by_id(e, a->key)))
         return 0;
-    if (strcmp(name, KMS_ALIAS_S3) == 0)
-        return kms_key_make(e, "The key of objects that ask for aws:kms without naming one", false, true, ret);
+    if (strcmp(name, KMS_ALIAS_S3) == 0) {
+        int r = kms_key_make(e, "The key of objects that ask for aws:kms without naming one", false, true, ret);
+        return r < 0 ? r : kms_change_note(e, c, "CreateKey", *ret, NULL, 0);
+    }
     snprintf(what, sizeof what, "Alias 'arn:aws:kms:%s:%s:%.256s'", e->conf.region, e->conf.account_id, name);
     return not_found(&c->reason, what);
 }

@@ -50,6 +50,7 @@ is "without a bucket key nothing is said of it" "" "$(attr server-side-encryptio
 "$HOLDFS" bucket set "$MNT/bkt" encryption=aws:kms
 echo x >"$MNT/bkt/own"
 is "case 35: aws:kms alone is alias/aws/s3" "$(kms describe --json "$MNT" alias/aws/s3 | member Arn)" "$(attr server-side-encryption-aws-kms-key-id "$MNT/bkt/own")"
+matches "logs.md §3.5: that it was made is recorded" ' CreateKey ' "$(kms usage --key alias/aws/s3 "$MNT" | tr '\t' ' ')"
 refused "which is not disabled" "holdfs's own" kms disable "$MNT" alias/aws/s3
 "$HOLDFS" bucket set "$MNT/bkt" encryption=aws:kms:alias/none
 fails "case 30: an unknown key fails at the first write" ENOKEY touch "$MNT/bkt/none"
