@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -49,14 +48,9 @@ bool session_daemon_runs(const char *store)
 static int session_open_here(struct session *s, const struct invocation *inv, bool reads,
                              struct reason *reason)
 {
-    struct secret_source source;
     struct unlock unlock = {0};
     char owner[128];
-    int r = secret_source_of(inv, &source, reason);
-    if (r < 0)
-        return r;
-    prctl(PR_SET_DUMPABLE, 0);
-    r = secret_obtain(&source, false, &unlock, reason);
+    int r = secret_unlock(inv, &unlock, reason);
     if (r < 0)
         return r;
     snprintf(owner, sizeof owner, "command %s", inv->command->name);

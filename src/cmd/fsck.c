@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 
 static int fsck_checkpoint(const struct invocation *inv)
 {
@@ -56,14 +55,9 @@ static int rebuild_progress(void *arg, const char *what, uint64_t done, uint64_t
 
 static int rebuild_open(const struct invocation *inv, const struct target *target, json_t **ret, struct reason *reason)
 {
-    struct secret_source source;
     struct unlock unlock = {0};
     struct progress progress;
-    int r = secret_source_of(inv, &source, reason);
-    if (r < 0)
-        return r;
-    prctl(PR_SET_DUMPABLE, 0);
-    r = secret_obtain(&source, false, &unlock, reason);
+    int r = secret_unlock(inv, &unlock, reason);
     if (r < 0)
         return r;
     const struct engine_config config = {

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 static int rotate_by_operation(const struct invocation *inv, const char *operation)
 {
@@ -133,7 +132,6 @@ static int rotate_master_run(const struct invocation *inv)
     if (r == 0 && session_daemon_runs(target.store))
         r = reason_fail(&reason, EBUSY, "'%s' is in use, and the master key can only be renewed when it is not: unmount it first",
                         target.store);
-    prctl(PR_SET_DUMPABLE, 0);
     if (r == 0)
         r = kept_read(inv, &kept, &reason);
     if (r < 0)

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 /* ---- the store, and the two secrets ---- */
 
@@ -105,7 +104,6 @@ static int slot_job_begin(const struct invocation *inv, bool with_new, struct sl
     if (with_new && source_is_stdin(&old_source) && source_is_stdin(&new_source))
         return command_usage(inv, "standard input can give one secret, not two");
     int r = slot_store(inv, job, &reason);
-    prctl(PR_SET_DUMPABLE, 0);
     if (r == 0)
         r = secrets_read(job, &old_source, with_new ? &new_source : NULL, &reason);
     if (r < 0)

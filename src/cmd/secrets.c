@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Where a command gets the secret that opens a store; reading and checking it is the kms room's. */
 #include "cmd/secrets.h"
+#include "cmd/daemon.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ int secret_source_of(const struct invocation *inv, struct secret_source *ret, st
 int secret_obtain(const struct secret_source *source, bool make_new, struct unlock *ret,
                   struct reason *reason)
 {
+    daemon_hide_memory(true);
     if (source->kind == SLOT_CREDENTIAL)
         return unlock_from_credential(source->from, ret, reason);
     if (source->from)
@@ -62,4 +64,11 @@ int secret_obtain(const struct secret_source *source, bool make_new, struct unlo
     if (source->kind == SLOT_RECOVERY)
         return unlock_ask(SLOT_RECOVERY, "Recovery code: ", false, ret, reason);
     return unlock_ask(SLOT_PASSPHRASE, make_new ? "New passphrase: " : "Passphrase: ", make_new, ret, reason);
+}
+
+int secret_unlock(const struct invocation *inv, struct unlock *ret, struct reason *reason)
+{
+    struct secret_source source;
+    int r = secret_source_of(inv, &source, reason);
+    return r < 0 ? r : secret_obtain(&source, false, ret, reason);
 }

@@ -19,8 +19,10 @@ struct secret_source {
 
 /* What the options and the environment say. -EINVAL when two options are given. */
 int secret_source_of(const struct invocation *inv, struct secret_source *ret, struct reason *reason);
-/* Reads or asks. `make_new`: asks twice. The caller frees ret->secret. */
+/* Reads or asks, and hides this process's memory from then on. `make_new`: asks twice. The caller frees ret->secret. */
 int secret_obtain(const struct secret_source *source, bool make_new, struct unlock *ret,
                   struct reason *reason);
+/* Both, of a store that is: what opens it. The caller frees ret->secret. */
+int secret_unlock(const struct invocation *inv, struct unlock *ret, struct reason *reason);
 
 #endif
