@@ -113,13 +113,12 @@ static void write_item(struct request *q, const struct batch *b, size_t n)
 
 int delete_objects(struct request *q)
 {
-    const char *bypass = message_get(&q->message, "x-amz-bypass-governance-retention");
     if (!message_get(&q->message, "content-md5") && q->checksum == CHECKSUM_NONE)
         return fail(q, "InvalidRequest", "Missing required header for this request: Content-MD5 OR x-amz-checksum-*");
     struct batch *b = calloc(1, sizeof *b);
     if (!b)
         return -ENOMEM;
-    q->caller.bypass_governance = bypass && strcasecmp(bypass, "true") == 0;
+    read_bypass(q);
     const char *mfa = message_get(&q->message, "x-amz-mfa");
     int r = read_batch(q, b);
     if (r == 0 && mfa)

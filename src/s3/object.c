@@ -386,8 +386,7 @@ int delete_object(struct request *q)
 {
     struct engine_conditions conditions;
     struct engine_deleted deleted;
-    const char *bypass = message_get(&q->message, "x-amz-bypass-governance-retention");
-    q->caller.bypass_governance = bypass && strcasecmp(bypass, "true") == 0;
+    read_bypass(q);
     const char *mfa = message_get(&q->message, "x-amz-mfa");
     int r = read_delete_conditions(q, &conditions);
     if (r == 0 && mfa)

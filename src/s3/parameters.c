@@ -328,6 +328,12 @@ int read_lock_headers(struct request *q, struct engine_put_params *params)
     return 0;
 }
 
+void read_bypass(struct request *q)
+{
+    const char *text = message_get(&q->message, "x-amz-bypass-governance-retention");
+    q->caller.bypass_governance = text && strcasecmp(text, "true") == 0;
+}
+
 /* ---- all of it, of an object that is new ---- */
 
 int read_new_object(struct request *q, struct put_values *p, struct engine_put_params *params)

@@ -164,6 +164,7 @@ int read_object_headers(struct request *q, struct put_values *p); /* content hea
 int read_object_labels(struct request *q, struct put_values *p);  /* storage class, redirect, and what is not offered */
 int read_object_tags(struct request *q, struct put_values *p);
 int read_lock_headers(struct request *q, struct engine_put_params *params);
+void read_bypass(struct request *q); /* into caller.bypass_governance, for the calls that may */
 int read_new_object(struct request *q, struct put_values *p, struct engine_put_params *params); /* the four; params borrows p's */
 int read_algorithm(struct request *q, enum checksum_kind *ret); /* x-amz-checksum-algorithm; CHECKSUM_NONE: not sent */
 int read_count(struct request *q, const char *name, unsigned most, unsigned *ret); /* max-keys and the like: default and cap `most` */

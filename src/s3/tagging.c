@@ -5,7 +5,6 @@
 #include "s3/xmlin.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 /* The version that is meant, judged by the action; what the marker's 405 says besides. */
 static int find(struct request *q, const char *action, const char *version_action, struct engine_target *t)
@@ -129,13 +128,12 @@ int put_object_retention(struct request *q)
 {
     struct engine_target t;
     char value[96];
-    const char *bypass = message_get(&q->message, "x-amz-bypass-governance-retention");
     int r = read_retention(q, value);
     if (r == 0 && !q->bucket.object_lock)
         r = no_lock(q, "");
     if (r == 0)
         r = find(q, "s3:PutObjectRetention", "s3:PutObjectRetention", &t);
-    q->caller.bypass_governance = bypass && strcasecmp(bypass, "true") == 0;
+    read_bypass(q);
     if (r < 0)
         return r;
     if (value[0])
