@@ -44,17 +44,13 @@ static int kek_rows_add(void *arg, const struct kek_row *row)
 
 static int epoch_row_rewrap(const struct store_keys *from, const struct store_keys *to, struct kek_row *row)
 {
-    struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
-    memcpy(name.kek_id, row->id, 16);
-    memcpy(name.bucket, row->bucket, 16);
     CLEANUP(secret_cleanup) struct secret *key = secret_new(32);
     if (!key)
         return -ENOMEM;
-    int r = kek_unwrap(from, &name, row->wrapped, secret_bytes(key));
+    int r = kek_row_open(from, row, secret_bytes(key));
     if (r < 0)
         return r == -EBADMSG ? -EIO : r;
-    row->epoch = name.epoch = store_keys_epoch(to);
-    return kek_wrap(to, &name, secret_peek(key), row->wrapped);
+    return kek_row_seal(to, row, secret_peek(key));
 }
 
 int epoch_rows_rewrap(const struct meta_ops *ops, struct meta *m, const struct store_keys *from, const struct store_keys *to)

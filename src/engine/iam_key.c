@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * Access keys: made or taken in, listed, disabled, rotated, removed, opened (auth.md §1).
  *
- * A secret is sealed under one key of the store (a row of the key-encryption keys, kind 3, made with the first access key, which every
+ * A secret is sealed under one key of the store (a row of the key-encryption keys, KEK_ACCESS, made with the first access key, which every
  * rotation of the store's keys wraps anew), bound to the key's id and its owner. It is open only for as long as a request needs it. */
 #include "engine/iam.h"
 #include "engine/trail.h"
@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 enum {
-    KEK_KIND_ACCESS = 3,
     SECRET_RANDOM_BYTES = 30, /* 40 characters of base64 */
     SECRET_MIN_BYTES = 8,
     KEY_ID_MIN_CHARS = 16,
@@ -18,21 +17,14 @@ enum {
 
 /* ---- the key they are sealed under ---- */
 
-struct wrap_search {
-    struct engine *e;
-    int error;
-};
-
 static int wrap_row(void *arg, const struct kek_row *row)
 {
-    struct wrap_search *s = arg;
-    if (row->kind != KEK_KIND_ACCESS)
+    struct engine *e = arg;
+    if (row->kind != KEK_ACCESS)
         return 0;
-    struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
-    memcpy(name.kek_id, row->id, 16);
     struct secret *key = secret_new(32);
-    int r = key ? kek_unwrap(s->e->keys, &name, row->wrapped, secret_bytes(key)) : -ENOMEM;
-    if (r == 0 && !(s->e->iam->key_wrap = xaes_key_new(secret_bytes(key))))
+    int r = key ? kek_row_open(e->keys, row, secret_bytes(key)) : -ENOMEM;
+    if (r == 0 && !(e->iam->key_wrap = xaes_key_new(secret_bytes(key))))
         r = -ENOMEM;
     secret_free(key);
     return r < 0 ? r : 1;
@@ -40,8 +32,7 @@ static int wrap_row(void *arg, const struct kek_row *row)
 
 int iam_key_wrap_load(struct engine *e)
 {
-    struct wrap_search s = {.e = e};
-    return e->meta_ops->kek_scan(e->m, wrap_row, &s);
+    return e->meta_ops->kek_scan(e->m, wrap_row, e);
 }
 
 int iam_wrap_make(struct engine *e)
@@ -53,11 +44,9 @@ int iam_wrap_make(struct engine *e)
     if (!key)
         return -ENOMEM;
     random_bytes(secret_bytes(key), 32);
-    struct kek_row row = {.version = 1, .kind = KEK_KIND_ACCESS, .epoch = store_keys_epoch(e->keys)};
+    struct kek_row row = {.version = 1, .kind = KEK_ACCESS};
     uuid_random(row.id);
-    struct kek_name name = {.kind = row.kind, .version = row.version, .epoch = row.epoch};
-    memcpy(name.kek_id, row.id, 16);
-    int r = kek_wrap(e->keys, &name, secret_bytes(key), row.wrapped);
+    int r = kek_row_seal(e->keys, &row, secret_bytes(key));
     if (r == 0)
         r = e->meta_ops->kek_put(e->m, &row);
     if (r == 0 && !(e->iam->key_wrap = xaes_key_new(secret_bytes(key))))

@@ -44,25 +44,38 @@ static int keyring_add(struct keyring *k, const uint8_t id[16], uint32_t version
     return 0;
 }
 
-struct keyring_load {
-    struct engine *e;
-    int error;
-};
+static struct kek_name kek_row_name(const struct kek_row *row)
+{
+    struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
+    memcpy(name.kek_id, row->id, sizeof name.kek_id);
+    memcpy(name.bucket, row->bucket, sizeof name.bucket);
+    return name;
+}
+
+int kek_row_seal(const struct store_keys *keys, struct kek_row *row, const uint8_t key[32])
+{
+    row->epoch = store_keys_epoch(keys);
+    struct kek_name name = kek_row_name(row);
+    return kek_wrap(keys, &name, key, row->wrapped);
+}
+
+int kek_row_open(const struct store_keys *keys, const struct kek_row *row, uint8_t ret[32])
+{
+    struct kek_name name = kek_row_name(row);
+    return kek_unwrap(keys, &name, row->wrapped, ret);
+}
 
 static int keyring_load_row(void *arg, const struct kek_row *row)
 {
-    struct keyring_load *load = arg;
-    if (row->kind != 1) /* KMS keys and access keys are read by those who use them */
+    struct engine *e = arg;
+    if (row->kind != KEK_BUCKET) /* the others are read by those who use them */
         return 0;
-    struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
-    memcpy(name.kek_id, row->id, 16);
-    memcpy(name.bucket, row->bucket, 16);
     struct secret *key = secret_new(32);
     if (!key)
         return -ENOMEM;
-    int r = kek_unwrap(load->e->keys, &name, row->wrapped, secret_bytes(key));
+    int r = kek_row_open(e->keys, row, secret_bytes(key));
     if (r == 0)
-        r = keyring_add(load->e->keyring, row->id, row->version, row->bucket, secret_bytes(key));
+        r = keyring_add(e->keyring, row->id, row->version, row->bucket, secret_bytes(key));
     secret_free(key);
     return r;
 }
@@ -73,8 +86,7 @@ int keyring_open(struct engine *e, struct reason *reason)
     if (!e->keyring)
         return -ENOMEM;
     pthread_mutex_init(&e->keyring->lock, NULL);
-    struct keyring_load load = {.e = e};
-    int r = e->meta_ops->kek_scan(e->m, keyring_load_row, &load);
+    int r = e->meta_ops->kek_scan(e->m, keyring_load_row, e);
     if (r < 0)
         return reason_fail(reason, r == -EBADMSG ? EIO : -r, "a bucket key does not open under the store's keys");
     return 0;
@@ -102,13 +114,10 @@ static int keyring_bucket_make(struct engine *e, const struct bucket *b, uint32_
     if (!key)
         return -ENOMEM;
     random_bytes(secret_bytes(key), 32);
-    struct kek_row row = {.version = version, .kind = 1, .epoch = store_keys_epoch(e->keys)};
+    struct kek_row row = {.version = version, .kind = KEK_BUCKET};
     memcpy(row.id, b->kek_id, 16);
     memcpy(row.bucket, b->uuid, 16);
-    struct kek_name name = {.kind = 1, .version = version, .epoch = row.epoch};
-    memcpy(name.kek_id, row.id, 16);
-    memcpy(name.bucket, row.bucket, 16);
-    int r = kek_wrap(e->keys, &name, secret_bytes(key), row.wrapped);
+    int r = kek_row_seal(e->keys, &row, secret_bytes(key));
     if (r == 0)
         r = keyring_add(e->keyring, row.id, version, row.bucket, secret_bytes(key));
     secret_free(key);
@@ -131,9 +140,8 @@ int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row
     return b->kek_version == UINT32_MAX ? -EOVERFLOW : keyring_bucket_make(e, b, b->kek_version + 1, ret);
 }
 
-void keyring_bucket_use(struct engine *e, struct bucket *b, const struct kek_row *row)
+void keyring_bucket_use(struct bucket *b, const struct kek_row *row)
 {
-    (void)e;
     __atomic_store_n(&b->kek_version, row->version, __ATOMIC_RELEASE);
 }
 
@@ -151,7 +159,7 @@ void keyring_bucket_forgo(struct engine *e, const struct bucket *b, const struct
 }
 
 struct keyring_doomed {
-    uint8_t kind;
+    enum kek_kind kind;
     const uint8_t *id;
     uint32_t below, *versions;
     size_t count;
@@ -170,7 +178,7 @@ static int keyring_doomed_row(void *arg, const struct kek_row *row)
     return 0;
 }
 
-int keyring_rows_del(struct engine *e, uint8_t kind, const uint8_t id[16], uint32_t below, unsigned *ret_count)
+int keyring_rows_del(struct engine *e, enum kek_kind kind, const uint8_t id[16], uint32_t below, unsigned *ret_count)
 {
     struct keyring_doomed d = {.kind = kind, .id = id, .below = below};
     int r = e->meta_ops->kek_scan(e->m, keyring_doomed_row, &d);
@@ -183,7 +191,7 @@ int keyring_rows_del(struct engine *e, uint8_t kind, const uint8_t id[16], uint3
 
 int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count)
 {
-    return keyring_rows_del(e, 1, b->kek_id, below, ret_count);
+    return keyring_rows_del(e, KEK_BUCKET, b->kek_id, below, ret_count);
 }
 
 /* keyring.lock held. */

@@ -3,6 +3,7 @@
  *
  * Destroying drops the rows of key and material, then a new key epoch makes that final (epoch.c). It is refused while a version under
  * the key is locked: when it is asked for, and again when it is due. */
+#include "engine/iam.h"
 #include "engine/kms.h"
 #include "engine/upkeep.h"
 
@@ -96,12 +97,12 @@ static void key_forget(struct engine *e, struct kms_key *k)
         if (memcmp(kms->aliases[i]->key, k->id, 16) != 0)
             continue;
         free(kms->aliases[i]);
-        memmove(&kms->aliases[i], &kms->aliases[i + 1], (--kms->alias_count - i) * sizeof *kms->aliases);
+        iam_list_remove((void **)kms->aliases, &kms->alias_count, i);
     }
     for (size_t i = 0; i < kms->key_count; i++) {
         if (kms->keys[i] != k)
             continue;
-        memmove(&kms->keys[i], &kms->keys[i + 1], (--kms->key_count - i) * sizeof *kms->keys);
+        iam_list_remove((void **)kms->keys, &kms->key_count, i);
         break;
     }
     kms_key_free(k);

@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { KMS_FORMAT = 1, KMS_FLAG_EXTERNAL = 1, KMS_FLAG_MANAGED = 2, KEK_KIND_KMS = 2 };
+enum { KMS_FORMAT = 1, KMS_FLAG_EXTERNAL = 1, KMS_FLAG_MANAGED = 2 };
 
 static void row_name(const char *kind, const uint8_t id[16], char out[64])
 {
@@ -106,35 +106,26 @@ int kms_key_del(struct engine *e, const struct kms_key *k)
 
 /* ---- material ---- */
 
-static struct kek_name material_name(const uint8_t id[16], uint32_t version, uint64_t epoch)
-{
-    struct kek_name name = {.kind = KEK_KIND_KMS, .version = version, .epoch = epoch};
-    memcpy(name.kek_id, id, 16);
-    return name;
-}
-
 int kms_material_put(struct engine *e, const struct kms_key *k, uint32_t version, const uint8_t material[32])
 {
-    struct kek_row row = {.version = version, .kind = KEK_KIND_KMS, .epoch = store_keys_epoch(e->keys)};
-    struct kek_name name = material_name(k->id, version, row.epoch);
+    struct kek_row row = {.version = version, .kind = KEK_KMS};
     memcpy(row.id, k->id, 16);
-    int r = kek_wrap(e->keys, &name, material, row.wrapped);
+    int r = kek_row_seal(e->keys, &row, material);
     return r < 0 ? r : e->meta_ops->kek_put(e->m, &row);
 }
 
 int kms_material_del(struct engine *e, const struct kms_key *k, uint32_t below, unsigned *ret_count)
 {
-    return keyring_rows_del(e, KEK_KIND_KMS, k->id, below, ret_count);
+    return keyring_rows_del(e, KEK_KMS, k->id, below, ret_count);
 }
 
 static int material_row(void *arg, const struct kek_row *row)
 {
     struct engine *e = arg;
-    if (row->kind != KEK_KIND_KMS)
+    if (row->kind != KEK_KMS)
         return 0;
-    struct kek_name name = material_name(row->id, row->version, row->epoch);
     CLEANUP(secret_cleanup) struct secret *key = secret_new(32);
-    int r = key ? kek_unwrap(e->keys, &name, row->wrapped, secret_bytes(key)) : -ENOMEM;
+    int r = key ? kek_row_open(e->keys, row, secret_bytes(key)) : -ENOMEM;
     return r < 0 ? r : kms_local_add(e->kms->local, row->id, row->version, secret_peek(key));
 }
 

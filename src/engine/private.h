@@ -534,6 +534,10 @@ void epoch_run(struct engine *e); /* the worker, and closing: when one is due */
 /* ---- keyring.c ---- */
 int keyring_open(struct engine *e, struct reason *reason); /* M */
 void keyring_close(struct engine *e);
+/* A row of a key-encryption key, of which id, version, kind and bucket are set: the key wrapped into it under the store's newest epoch;
+ * and the key it holds. -EBADMSG when it does not open. */
+int kek_row_seal(const struct store_keys *keys, struct kek_row *row, const uint8_t key[32]);
+int kek_row_open(const struct store_keys *keys, const struct kek_row *row, uint8_t ret[32]);
 int keyring_bucket_new(struct engine *e, struct bucket *b); /* M, txn: makes the bucket's key */
 /* A fresh data key, wrapped under the envelope's KEK, which somebody holds open, or under the bucket's (NULL). */
 int keyring_dek_new(struct engine *e, const struct bucket *b, const struct envelope *env, struct extmap_dek *ret_wrapped,
@@ -549,10 +553,10 @@ int keyring_dek_move(struct engine *e, const struct bucket *b, const struct enve
 /* A new version of the bucket's key, for data keys made from now on; the row is the caller's to write (txn) before it is taken into
  * use. Earlier versions stay in memory until the store is closed: what is in use may still hold their wraps. M */
 int keyring_bucket_next(struct engine *e, const struct bucket *b, struct kek_row *ret);
-void keyring_bucket_use(struct engine *e, struct bucket *b, const struct kek_row *row);    /* M: after the commit */
+void keyring_bucket_use(struct bucket *b, const struct kek_row *row);    /* M: after the commit */
 void keyring_bucket_forgo(struct engine *e, const struct bucket *b, const struct kek_row *row); /* M: it did not come to be */
 /* The rows of versions < below of a key of that kind. M, txn */
-int keyring_rows_del(struct engine *e, uint8_t kind, const uint8_t id[16], uint32_t below, unsigned *ret_count);
+int keyring_rows_del(struct engine *e, enum kek_kind kind, const uint8_t id[16], uint32_t below, unsigned *ret_count);
 int keyring_bucket_destroy(struct engine *e, const struct bucket *b, uint32_t below, unsigned *ret_count); /* M, txn: versions < below */
 /* Whether a data key of the map is wrapped under an earlier version of the bucket's key. */
 bool keyring_map_old(const struct bucket *b, const struct extmap *map);

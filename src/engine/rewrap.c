@@ -69,7 +69,7 @@ static int rotate(struct engine *e, struct caller *c, struct bucket *b, bool rew
     if (r < 0)
         keyring_bucket_forgo(e, b, &row);
     else
-        keyring_bucket_use(e, b, &row);
+        keyring_bucket_use(b, &row);
     return r;
 }
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 enum {
-    KEK_KIND_TRAIL = 4,
     HEAD_EVERY_S = 60,        /* logs.md §3.4 */
     HEAD_EVERY_RECORDS = 10000,
     JUMP_S = 5,               /* of the date against the monotonic clock within a second: no slewing does that */
@@ -28,12 +27,10 @@ static int key_row(void *arg, const struct kek_row *row)
 {
     struct key_search *s = arg;
     struct trail *t = s->e->trail;
-    if (row->kind != KEK_KIND_TRAIL || row->version <= s->version)
+    if (row->kind != KEK_TRAIL || row->version <= s->version)
         return 0;
-    struct kek_name name = {.kind = row->kind, .version = row->version, .epoch = row->epoch};
-    memcpy(name.kek_id, row->id, 16);
     struct secret *seed = secret_new(AUDIT_SEED_BYTES);
-    int r = seed ? kek_unwrap(s->e->keys, &name, row->wrapped, secret_bytes(seed)) : -ENOMEM;
+    int r = seed ? kek_row_open(s->e->keys, row, secret_bytes(seed)) : -ENOMEM;
     if (r < 0) {
         secret_free(seed);
         return r;
@@ -61,11 +58,9 @@ int trail_key_load(struct engine *e)
 
 static int key_row_put(struct engine *e, const struct secret *seed, uint32_t version)
 {
-    struct kek_row row = {.version = version, .kind = KEK_KIND_TRAIL, .epoch = store_keys_epoch(e->keys)};
+    struct kek_row row = {.version = version, .kind = KEK_TRAIL};
     uuid_random(row.id);
-    struct kek_name name = {.kind = row.kind, .version = row.version, .epoch = row.epoch};
-    memcpy(name.kek_id, row.id, 16);
-    int r = kek_wrap(e->keys, &name, secret_peek(seed), row.wrapped);
+    int r = kek_row_seal(e->keys, &row, secret_peek(seed));
     return r < 0 ? r : e->meta_ops->kek_put(e->m, &row);
 }
 
@@ -98,7 +93,7 @@ int trail_key_make(struct engine *e)
 static int key_old_row(void *arg, const struct kek_row *row)
 {
     struct kek_row *old = arg;
-    if (row->kind != KEK_KIND_TRAIL)
+    if (row->kind != KEK_TRAIL)
         return 0;
     *old = *row;
     return 1;

@@ -124,10 +124,10 @@ int store_header_copy(const char *dir, const struct store_keys *keys, const char
 
 struct kek_name {
     uint8_t kek_id[16];
-    uint8_t kind; /* 1 bucket key, 2 local KMS key */
+    uint8_t kind; /* enum kek_kind of the metadata */
     uint32_t version;
     uint64_t epoch;
-    uint8_t bucket[16]; /* bucket UUID; zeros for kind 2 */
+    uint8_t bucket[16]; /* bucket UUID; zeros for the other kinds */
 };
 int kek_wrap(const struct store_keys *k, const struct kek_name *name, const uint8_t key[32], uint8_t out[72]);
 /* -EBADMSG when it does not open. */

@@ -82,13 +82,16 @@ struct bucket_row {
     struct span body;
 };
 
-/* A key-encryption key, wrapped: SSE-S3 bucket keys and local KMS keys. */
+/* What a key-encryption key is for; part of what its wrap is bound to. */
+enum kek_kind { KEK_BUCKET = 1, KEK_KMS = 2, KEK_ACCESS = 3 /* seals access keys */, KEK_TRAIL = 4 /* signs the audit trail */ };
+
+/* A key-encryption key, wrapped. */
 struct kek_row {
     uint8_t id[16];
     uint32_t version;
-    uint8_t kind; /* 1 bucket, 2 KMS, 3 access keys, 4 trail */
+    uint8_t kind; /* enum kek_kind */
     uint64_t epoch;
-    uint8_t bucket[16]; /* bucket UUID, zeros for kind 2 */
+    uint8_t bucket[16]; /* bucket UUID; zeros for the other kinds */
     uint8_t wrapped[72];
 };
 
